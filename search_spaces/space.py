@@ -1,0 +1,208 @@
+"""A space is a template with holes; one walk goes through it, and everything else is a walker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from search_spaces.candidate import Candidate
+from search_spaces.compiled import Builder, DecisionPoint, Point, compile_points, compile_template
+from search_spaces.domains import Value, same
+from search_spaces.errors import SpecError, join, unknown
+from search_spaces.spec import Spec, children, plain
+
+__all__ = ["DecisionPoint", "Space"]
+
+Walk = Generator[DecisionPoint, Value, Candidate]
+
+
+class Space:
+    """All concrete versions of a template.
+
+    Args:
+        template: A spec, mapping or tuple with holes.
+    """
+
+    def __init__(self, template: Any) -> None:
+        self.template = template
+        self._roots: tuple[Point, ...] = compile_points(template)
+        self._build: Builder | None = None
+        self._fingerprint: str | None = None
+
+    def walk(self) -> Walk:
+        """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
+
+        Returns:
+            The candidate, as the generator's value.
+
+        Raises:
+            SpecError: A value that was sent is not in the point's domain.
+        """
+        values: dict[str, Value] = {}
+        stack = list(reversed(self._roots))
+        while stack:
+            point = stack.pop()
+            value = yield point.decision
+            domain = point.decision.domain
+            if not domain.contains(value):
+                raise SpecError("not a value of this decision", value, domain.describe(), point.decision.path)
+            values[point.decision.path] = value
+            if point.branches:
+                for label in reversed(domain.active(value)):
+                    stack.extend(reversed(point.branches.get(label, ())))
+        return Candidate(values)
+
+    def replay(self, choose: Callable[[DecisionPoint], Value]) -> Candidate:
+        """Walks the space with `choose` answering every decision, and returns the candidate."""
+        walk = self.walk()
+        try:
+            point = next(walk)
+            while True:
+                point = walk.send(choose(point))
+        except StopIteration as stop:
+            candidate: Candidate = stop.value
+            return candidate
+
+    def sample(self, rng: np.random.Generator) -> Candidate:
+        """Returns a random candidate: uniform over the values of each decision that becomes active."""
+        return self.replay(lambda point: point.domain.sample(rng))
+
+    def candidate(self, values: Mapping[str, Any]) -> Candidate:
+        """Returns the candidate of a mapping of path to value, lists taken as tuples.
+
+        Args:
+            values: Exactly the active paths.
+
+        Raises:
+            SpecError: A path is missing or unknown, or its value is not in the domain.
+        """
+        given = Candidate.from_data(values)
+
+        def choose(point: DecisionPoint) -> Value:
+            if point.path not in given:
+                raise SpecError("this decision has no value", allowed=point.domain.describe(), path=point.path)
+            return given[point.path]
+
+        made = self.replay(choose)
+        for path in given:
+            if path not in made:
+                raise unknown("or inactive path", path, made)
+        return made
+
+    def contains(self, candidate: Mapping[str, Any]) -> bool:
+        """Tells whether the mapping is a candidate of this space."""
+        try:
+            self.candidate(candidate)
+        except SpecError:
+            return False
+        return True
+
+    def realize(self, candidate: Candidate) -> Any:
+        """Returns the template with every hole filled: concrete specs, which can be built and trained.
+
+        Args:
+            candidate: A candidate of this space.
+
+        Raises:
+            SpecError: The choices break a rule that joins several fields.
+        """
+        if self._build is None:
+            self._build = compile_template(self.template)
+        return self._build(candidate)
+
+    def points(self) -> tuple[DecisionPoint, ...]:
+        """Returns every decision point that can ever be active, depth first in declaration order."""
+        found: list[DecisionPoint] = []
+        stack = list(reversed(self._roots))
+        while stack:
+            point = stack.pop()
+            found.append(point.decision)
+            for below in reversed(tuple(point.branches.values())):
+                stack.extend(reversed(below))
+        return tuple(found)
+
+    def cardinality(self) -> int | None:
+        """Returns the number of candidates, or None when a decision is continuous."""
+        if not all(point.domain.finite for point in self.points()):
+            return None
+        return _count(self._roots)
+
+    def enumerate(self) -> Iterator[Candidate]:
+        """Yields every candidate of a finite space, the last decision varying fastest."""
+        position: list[int] = []
+        listed: dict[str, tuple[Value, ...]] = {}
+        while True:
+            radices: list[int] = []
+
+            def choose(point: DecisionPoint, radices: list[int] = radices) -> Value:
+                if point.path not in listed:
+                    listed[point.path] = tuple(point.domain.values())
+                values = listed[point.path]
+                if len(radices) == len(position):
+                    position.append(0)
+                radices.append(len(values))
+                return values[position[len(radices) - 1]]
+
+            yield self.replay(choose)
+            while radices and position[len(radices) - 1] + 1 == radices[-1]:
+                radices.pop()
+            if not radices:
+                return
+            del position[len(radices) :]
+            position[-1] += 1
+
+    def neighbours(self, candidate: Candidate, rng: np.random.Generator) -> list[Candidate]:
+        """Returns the candidates one small move away; decisions that a move makes active are sampled."""
+        found = []
+
+        def moved(path: str, value: Value) -> Callable[[DecisionPoint], Value]:
+            def choose(point: DecisionPoint) -> Value:
+                if point.path == path:
+                    return value
+                kept = candidate.get(point.path)
+                known = point.path in candidate and point.domain.contains(kept)
+                return kept if known else point.domain.sample(rng)
+
+            return choose
+
+        domains = {point.path: point.domain for point in self.points()}
+        for path, value in candidate.items():
+            found += [self.replay(moved(path, other)) for other in domains[path].neighbours(value, rng)]
+        return found
+
+    def canonical(self, candidate: Candidate) -> Candidate:
+        """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
+        values = dict(candidate)
+        for path, spec in _canonicalizers(self.template):
+            prefix = join(path, "_")[:-1]
+            below = {name.removeprefix(prefix): values[name] for name in values if name.startswith(prefix)}
+            changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
+            values = {name: value for name, value in values.items() if not name.startswith(prefix)} | changed
+        unchanged = values.keys() == candidate.keys() and all(same(values[path], candidate[path]) for path in values)
+        return candidate if unchanged else Candidate(values)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the template with every default written out: 16 hexadecimal digits."""
+        if self._fingerprint is None:
+            text = json.dumps(plain(self.template), sort_keys=True, separators=(",", ":"))
+            self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._fingerprint
+
+
+def _count(points: tuple[Point, ...]) -> int:
+    total = 1
+    for point in points:
+        total *= point.decision.domain.weighted({label: _count(below) for label, below in point.branches.items()})
+    return total
+
+
+def _canonicalizers(node: Any, path: str = "") -> Iterator[tuple[str, Spec]]:
+    if isinstance(node, Spec) and type(node).canonical is not Spec.canonical:
+        yield path, node
+    for name, item in children(node):
+        yield from _canonicalizers(item, join(path, name))
