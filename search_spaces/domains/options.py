@@ -36,6 +36,7 @@ class _Options(Domain[T]):
     labels: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     option_values: tuple[Value, ...] = field(init=False, repr=False, compare=False, default=())
     _items: tuple[Any, ...] = field(init=False, repr=False, compare=False, default=())
+    _literal: bool = field(init=False, repr=False, compare=False, default=False)
     _index: dict[tuple[type, Value], int] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,6 +53,7 @@ class _Options(Domain[T]):
             "labels": labels,
             "option_values": values,
             "_items": items,
+            "_literal": values == items,
             "_index": {(type(value), value): i for i, value in enumerate(values)},
         }
         for name, value in derived.items():
@@ -142,6 +144,8 @@ class Categorical(_Options[T]):
         return (self.labels[self._index_of(value)],)
 
     def realized(self, value: Value, built: Mapping[str, Any]) -> Any:
+        if self._literal:
+            return value
         index = self._index_of(value)
         label = self.labels[index]
         return built[label] if label in built else self._items[index]
@@ -202,8 +206,9 @@ class Subset(_Options[T]):
     def sample(self, rng: np.random.Generator) -> Value:
         n = len(self.labels)
         if self.low == 0 and self._high == n:
-            bits = rng.bytes(n // 8 + 1)
-            return tuple([v for i, v in enumerate(self.option_values) if bits[i >> 3] >> (i & 7) & 1])
+            raw = rng.bit_generator.random_raw
+            words = [int(raw()) for _ in range(n // 64 + 1)]
+            return tuple([v for i, v in enumerate(self.option_values) if words[i >> 6] >> (i & 63) & 1])
         return super().sample(rng)
 
     def neighbours(self, value: Value, rng: np.random.Generator) -> list[Value]:
@@ -233,6 +238,8 @@ class Subset(_Options[T]):
         return [self.labels[self._index_of(item)] for item in value]
 
     def realized(self, value: Value, built: Mapping[str, Any]) -> Any:
+        if self._literal:
+            return value
         picked = [self._index_of(item) for item in value]
         return tuple(built.get(self.labels[i], self._items[i]) for i in picked)
 
