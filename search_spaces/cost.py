@@ -1,0 +1,118 @@
+"""What a network costs, counted without weights or data: parameters, multiply-adds, activation memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from search_spaces.build import Architecture
+
+FLOAT32_BYTES = 4
+AUXILIARY = "aux"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one image costs.
+
+    Args:
+        params: Trainable parameters, without auxiliary heads.
+        macs: Multiply-adds of convolution and linear layers; biases are not counted.
+        activation_bytes: Size of the outputs of all leaf layers in float32. A layer that hands its input on, unchanged
+            or changed in place, adds nothing.
+    """
+
+    params: int
+    macs: int
+    activation_bytes: int
+
+
+def cost(architecture: Architecture, input_shape: Sequence[int], outputs: int) -> Cost:
+    """Counts what an architecture costs, on torch's meta device; no generator is touched.
+
+    Args:
+        architecture: A spec without holes.
+        input_shape: Shape of one input without the batch, (C, H, W) for images.
+        outputs: Number of classes.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            network = architecture.build(input_shape, outputs)
+        return network_cost(network, input_shape)
+
+
+def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
+    """Counts what a network costs by running it once, in eval mode, on the device where it lies.
+
+    Args:
+        network: Any network of layers; what it computes outside of modules is not counted.
+        input_shape: Shape of one input without the batch.
+    """
+    import torch
+
+    device = next((parameter.device for parameter in network.parameters()), torch.device("meta"))
+    macs = numbers = 0
+
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal macs, numbers
+        if isinstance(output, torch.Tensor):
+            macs += _macs(module, inputs, output)
+            numbers += 0 if any(output is given for given in inputs) else output.numel()
+
+    with torch.no_grad(), _evaluated(network), _hooked(network, count):
+        network(torch.empty(1, *input_shape, device=device))
+    named = network.named_parameters()
+    params = sum(p.numel() for name, p in named if p.requires_grad and name.split(".")[0] != AUXILIARY)
+    return Cost(params, macs, numbers * FLOAT32_BYTES)
+
+
+def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:
+    from torch.nn import Linear
+    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+    if isinstance(module, Linear):
+        return output.numel() * module.in_features
+    if isinstance(module, _ConvNd):
+        # Each output of a convolution, and each input of a transposed one, meets one filter's worth of weights.
+        transposed = isinstance(module, _ConvTransposeNd)
+        places = inputs[0].numel() if transposed else output.numel()
+        channels = module.out_channels if transposed else module.in_channels
+        return int(places * channels // module.groups * math.prod(module.kernel_size))
+    return 0
+
+
+@contextmanager
+def _evaluated(network: nn.Module) -> Iterator[None]:
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    modes = [(module, module.training) for module in network.modules()]
+    norms = [module for module, _ in modes if isinstance(module, _BatchNorm)]
+    network.eval()
+    for norm in norms:
+        # On the meta device a batch norm is a dozen operations in Python, half of the time; its shape is its input's.
+        norm.forward = torch.empty_like  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def _hooked(network: nn.Module, hook: Callable[[nn.Module, tuple[Any, ...], Any], None]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for module in network.modules():
+            if next(module.children(), None) is None:
+                stack.callback(module.register_forward_hook(hook).remove)
+        yield

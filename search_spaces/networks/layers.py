@@ -1,0 +1,91 @@
+"""Layers that the networks of several architectures share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class DropPath(nn.Module):
+    """Zeroes its input for some examples of a batch, and scales the others so that the mean stays.
+
+    Training drops with probability `rate * depth * progress`; with `rate` 0, as built, and in eval mode this is the
+    identity. The draws come from torch's global generator.
+
+    Args:
+        depth: Where the path lies, from 0 (excluded, at the input) to 1 (the deepest layer).
+
+    Attributes:
+        rate: Probability at depth 1 and at the end of training; see `search_spaces.build.set_drop_path`.
+        progress: How far training has come, in [0, 1]; 1 unless `set_progress` says otherwise.
+
+    Paper: Zoph et al., 2018, arXiv 1707.07012, appendix A.7; growth with depth as in the authors' code.
+    """
+
+    def __init__(self, depth: float = 1.0) -> None:
+        super().__init__()
+        self.depth = depth
+        self.rate = 0.0
+        self.progress = 1.0
+
+    def set_progress(self, fraction: float) -> None:
+        """Sets how far training has come, in [0, 1]."""
+        self.progress = fraction
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns `x` with some examples zeroed.
+
+        Args:
+            x: A path's value, (N, ...).
+        """
+        probability = self.rate * self.depth * self.progress
+        if not self.training or probability == 0.0:
+            return x
+        kept = 1.0 - probability
+        mask = x.new_empty((x.shape[0],) + (1,) * (x.dim() - 1)).bernoulli_(kept)
+        return x * mask.div_(kept)
+
+    def extra_repr(self) -> str:
+        """Returns what `repr` shows."""
+        return f"depth={self.depth:g}, rate={self.rate:g}"
+
+
+def largest(maps: tuple[Tensor, ...]) -> tuple[int, int]:
+    """Returns the greatest height and the greatest width of `maps`, each (N, C, H, W)."""
+    return max(x.shape[2] for x in maps), max(x.shape[3] for x in maps)
+
+
+class Concatenate(nn.Module):
+    """Concatenates feature maps in depth; smaller ones are first padded with zeros to the largest height and width.
+
+    Paper: Zoph & Le, 2017, arXiv 1611.01578, section 3.3, third repair rule. Deviation: the paper does not say on which
+    side the zeros lie; here the map is in the middle, the odd row or column of zeros at its end.
+    """
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Returns the maps (N, C_i, H_i, W_i) as one, (N, sum of C_i, max H_i, max W_i)."""
+        if len(maps) == 1:
+            return maps[0]
+        height, width = largest(maps)
+        return torch.cat([_padded(x, height, width) for x in maps], dim=1)
+
+
+def _padded(x: Tensor, height: int, width: int) -> Tensor:
+    down, right = height - x.shape[2], width - x.shape[3]
+    if down == 0 and right == 0:
+        return x
+    return F.pad(x, (right // 2, right - right // 2, down // 2, down - down // 2))
+
+
+class GlobalAverage(nn.Module):
+    """The average over positions of concatenated maps, without building the concatenation.
+
+    Equal to `Concatenate` followed by global average pooling: zeros added to a smaller map scale its mean.
+    """
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Returns the averages of the maps (N, C_i, H_i, W_i), (N, sum of C_i)."""
+        height, width = largest(maps)
+        means = [x.mean((2, 3)) * (x.shape[2] * x.shape[3] / (height * width)) for x in maps]
+        return torch.cat(means, dim=1)
