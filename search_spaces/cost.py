@@ -23,7 +23,7 @@ class Cost:
 
     Args:
         params: Trainable parameters, without auxiliary heads.
-        macs: Multiply-adds of convolution and linear layers; biases are not counted.
+        macs: Multiply-adds of convolution, linear and recurrent layers; biases are not counted.
         activation_bytes: Size of the outputs of all leaf layers in float32. A layer that hands its input on, unchanged
             or changed in place, adds nothing.
     """
@@ -53,7 +53,8 @@ def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Counts what a network costs by running it once, in eval mode, on the device where it lies.
 
     Args:
-        network: Any network of layers; what it computes outside of modules is not counted.
+        network: Any network of layers; what it computes outside of modules is not counted. It is given zeros, of the
+            type that its `input_dtype` says if it has one.
         input_shape: Shape of one input without the batch.
     """
     import torch
@@ -63,23 +64,27 @@ def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
 
     def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal macs, numbers
-        if isinstance(output, torch.Tensor):
-            macs += _macs(module, inputs, output)
-            numbers += 0 if any(output is given for given in inputs) else output.numel()
+        first = output[0] if isinstance(output, tuple) else output  # a recurrent layer adds its state
+        if isinstance(first, torch.Tensor):
+            macs += _macs(module, inputs, first)
+            numbers += 0 if any(first is given for given in inputs) else first.numel()
 
     with torch.no_grad(), _evaluated(network), _hooked(network, count):
-        network(torch.empty(1, *input_shape, device=device))
+        network(torch.zeros(1, *input_shape, device=device, dtype=getattr(network, "input_dtype", torch.float32)))
     named = network.named_parameters()
     params = sum(p.numel() for name, p in named if p.requires_grad and name.split(".")[0] != AUXILIARY)
     return Cost(params, macs, numbers * FLOAT32_BYTES)
 
 
 def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:
-    from torch.nn import Linear
+    from torch.nn import Linear, RNNBase
     from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
     if isinstance(module, Linear):
         return output.numel() * module.in_features
+    if isinstance(module, RNNBase):
+        weights = sum(weight.numel() for name, weight in module.named_parameters() if name.startswith("weight"))
+        return output.numel() // output.shape[-1] * weights
     if isinstance(module, _ConvNd):
         # Each output of a convolution, and each input of a transposed one, meets one filter's worth of weights.
         transposed = isinstance(module, _ConvTransposeNd)

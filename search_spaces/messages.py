@@ -80,6 +80,14 @@ def in_words_of(owner: type[BaseModel], error: ValidationError) -> ValidationErr
     return ValidationError.from_exception_data(owner.__name__, lines)
 
 
+def located(owner: type[BaseModel], error: SpecError) -> ValidationError:
+    """Returns the error of a rule that joins several fields, at its own path below the spec that has the rule."""
+    place = tuple(error.path.split("/")) if error.path else ()
+    return ValidationError.from_exception_data(
+        owner.__name__, [InitErrorDetails(type=custom_error(error), loc=place, input=None)]
+    )
+
+
 def _path(details: ErrorDetails) -> list[str]:
     return [text for text in map(str, details["loc"]) if not (_INTERNAL.fullmatch(text) or text in CLASS_NAMES)]
 

@@ -123,14 +123,17 @@ class Spec(BaseModel):
         except ValidationError as error:
             raise messages.in_words_of(cls, error) from None
         if type(made).check is not Spec.check and first_hole(made) is None:
-            made.check()
+            try:
+                made.check()
+            except SpecError as error:
+                raise messages.located(cls, error) from None
         return made
 
     def check(self) -> None:
         """Checks rules that join several fields; called on specs without holes.
 
         Raises:
-            ValueError: A rule is broken.
+            ValueError: A rule is broken; a `SpecError` says at which path below this spec.
         """
 
     def canonical(self, values: Mapping[str, Any]) -> Mapping[str, Any]:

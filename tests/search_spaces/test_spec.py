@@ -83,6 +83,21 @@ def test_refusals_are_one_line_with_path_rule_and_way_out(data, text):
     assert str(refused.value) == text
 
 
+def test_a_joint_rule_names_the_path_below_its_spec():
+    class Doubled(Spec):
+        inner: Wagon = Wagon()
+
+        def check(self) -> None:
+            raise SpecError("too many", self.inner.seats, "fewer", "inner/seats")
+
+    class Outer(Spec):
+        doubled: Doubled
+
+    with pytest.raises(SpecError) as refused:
+        Outer.from_data({"doubled": {"inner": {"seats": 9}}})
+    assert str(refused.value) == "doubled/inner/seats: too many; got 9; allowed fewer" and refused.value.path
+
+
 def test_a_base_without_kinds_is_read_as_it_is():
     class Plain(Spec):
         n: int = 1

@@ -1,0 +1,131 @@
+"""What every block states of itself: the maps it takes, those it gives, and how it becomes a module.
+
+Importing this file does not import torch: what does not fit together is refused before anything is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from search_spaces.build import Architecture, Shape
+from search_spaces.errors import SpecError
+from search_spaces.spec import Spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Form = Literal["map", "pyramid", "sequence"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature map before the size of the image is known.
+
+    Args:
+        channels: Its channels.
+        stride: Pixels of the image for a step on the map; an image of height H has ceil(H / stride) rows.
+    """
+
+    channels: int
+    stride: int
+
+    def shape(self, image_size: Sequence[int]) -> Shape:
+        """Returns the map's shape (C, h, w) for images of `image_size` (H, W)."""
+        return (self.channels, *(-(-size // self.stride) for size in image_size))
+
+
+Pyramid = tuple[Feature, ...]  # from the finest map to the coarsest
+
+
+class Block(Spec):
+    """A part of a network that a search may exchange for any other with the same base.
+
+    Attributes:
+        takes: `map`: the module is called with one tensor (N, C, H, W); `pyramid`: with a sequence of them, from the
+            finest to the coarsest; `sequence`: with one tensor (N, T, C).
+        gives: What the module returns, in the same terms; a pyramid is a tuple.
+    """
+
+    home: ClassVar[str | None] = "search_spaces.blocks"
+    group: ClassVar[str | None] = "deepspace.blocks"
+    takes: ClassVar[Form]
+    gives: ClassVar[Form]
+
+
+class FeatureBlock(Block):
+    """A block from features to features; one map counts as a pyramid of one."""
+
+    def outputs(self, inputs: Pyramid) -> Pyramid:
+        """Returns the features that come out, given those that go in.
+
+        Args:
+            inputs: Channels and strides of the maps, from the finest to the coarsest.
+
+        Raises:
+            SpecError: The block cannot take them; the path says which field is at odds with them.
+        """
+        raise NotImplementedError
+
+    def build(self, inputs: Pyramid) -> nn.Module:
+        """Returns the module for these inputs, its weights drawn from torch's global generator."""
+        raise NotImplementedError
+
+
+class Context(FeatureBlock):
+    """One map to one of the same size: gives each position a view of its surroundings or of the whole."""
+
+    takes: ClassVar[Form] = "map"
+    gives: ClassVar[Form] = "map"
+
+
+class Neck(FeatureBlock):
+    """A pyramid to a pyramid whose maps know of one another."""
+
+    takes: ClassVar[Form] = "pyramid"
+    gives: ClassVar[Form] = "pyramid"
+
+
+class Decoder(FeatureBlock):
+    """A pyramid to one fine map."""
+
+    takes: ClassVar[Form] = "pyramid"
+    gives: ClassVar[Form] = "map"
+
+
+class Backbone(Architecture):
+    """An architecture whose inner maps other networks build upon."""
+
+    def pyramid(self) -> Pyramid:
+        """Returns the features of its stages, from the finest to the coarsest."""
+        raise NotImplementedError
+
+    def build_features(self, channels: int) -> nn.Module:
+        """Returns the module from images (N, channels, H, W) to the tuple of maps that `pyramid` describes."""
+        raise NotImplementedError
+
+
+def at_least(inputs: Pyramid, levels: int, what: str) -> None:
+    """Refuses a pyramid with fewer than `levels` maps.
+
+    Raises:
+        SpecError: It has fewer.
+    """
+    if len(inputs) < levels:
+        raise SpecError(f"{what} needs a pyramid of {levels} maps or more", len(inputs), "a backbone with more stages")
+
+
+def part_params(architecture: Architecture, input_shape: Shape, outputs: int) -> dict[str, int]:
+    """Returns the trainable parameters of each direct child of an architecture's network, by its name.
+
+    Args:
+        architecture: A spec without holes.
+        input_shape: Shape of one input without the batch.
+        outputs: Number of classes.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = architecture.build(input_shape, outputs)
+    return {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}

@@ -1,0 +1,60 @@
+"""Recurrent cells: what a layer of a recurrent network computes from its input and its state, step after step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from search_spaces.blocks.base import Block, Form
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Cell(Block):
+    """A cell, and the layer that runs it over a sequence.
+
+    The layer's module is called as `layer(x, state)`, where `x` is (N, T, inputs) and `state` is None, for zeros, or a
+    tuple of `states` tensors (N, hidden); it returns the outputs (N, T, hidden) and the state after the last step.
+
+    Attributes:
+        states: Tensors that a state consists of; the first is the output of the last step.
+    """
+
+    takes: ClassVar[Form] = "sequence"
+    gives: ClassVar[Form] = "sequence"
+    states: ClassVar[int] = 1
+
+    def build(self, inputs: int, hidden: int) -> nn.Module:
+        """Returns the layer for inputs of `inputs` numbers and a state of `hidden` numbers."""
+        raise NotImplementedError
+
+
+class Lstm(Cell):
+    """Long short-term memory; its state is (h, c).
+
+    Paper: Hochreiter & Schmidhuber, 1997, doi 10.1162/neco.1997.9.8.1735, with the forget gate of Gers et al., 2000.
+    """
+
+    kind: Literal["lstm"] = "lstm"
+    states: ClassVar[int] = 2
+
+    def build(self, inputs: int, hidden: int) -> nn.Module:
+        """Returns torch's fused layer."""
+        from search_spaces.networks.cells import LstmLayer
+
+        return LstmLayer(inputs, hidden)
+
+
+class Gru(Cell):
+    """Gated recurrent unit, the reset gate behind the matrix; its state is (h,).
+
+    Paper: Cho et al., 2014, arXiv 1406.1078.
+    """
+
+    kind: Literal["gru"] = "gru"
+
+    def build(self, inputs: int, hidden: int) -> nn.Module:
+        """Returns torch's fused layer."""
+        from search_spaces.networks.cells import GruLayer
+
+        return GruLayer(inputs, hidden)

@@ -1,0 +1,58 @@
+"""Convolution with normalisation and activation, as networks of images share it."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm that can also train on one value a channel, which has no variance: it then uses the running figures.
+
+    This happens after global pooling with a batch of one image, where `nn.BatchNorm2d` raises.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns `x` (N, C, H, W) normalised."""
+        if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
+        return super().forward(x)
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
+    """Returns convolution (`0`), batch norm (`1`) and ReLU (`2`) that keep height and width.
+
+    Args:
+        inputs: Channels that go in.
+        outputs: Channels that come out.
+        kernel: Height and width of the filters, odd.
+        dilation: Distance of their taps.
+    """
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2 * dilation, dilation=dilation, bias=False)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    return nn.Sequential(conv, BatchNorm(outputs), nn.ReLU(inplace=True))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Returns a group norm of at most 32 groups that divide the channels.
+
+    Paper: Wu & He, 2018, arXiv 1803.08494, section 4 (32 groups).
+    """
+    return nn.GroupNorm(math.gcd(32, channels), channels)
+
+
+def resized(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """Returns maps (N, C, h, w) resized to `size`; corners are not aligned.
+
+    Args:
+        x: The maps.
+        size: Height and width that come out.
+        mode: `bilinear` or `nearest`.
+    """
+    if tuple(x.shape[2:]) == tuple(size):
+        return x
+    if mode == "nearest":
+        return F.interpolate(x, size=size, mode="nearest")
+    return F.interpolate(x, size=size, mode=mode, align_corners=False)

@@ -1,0 +1,14 @@
+"""The base of every training trick: a spec whose implementation `trainers` finds by its class."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from search_spaces.spec import Spec
+
+
+class Trick(Spec):
+    """One choice of how to train."""
+
+    home: ClassVar[str | None] = "search_spaces.recipe"
+    group: ClassVar[str | None] = "deepspace.tricks"

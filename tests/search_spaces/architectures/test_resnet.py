@@ -1,0 +1,111 @@
+"""The residual network's spec: published numbers, plan, rules, space, picture."""
+
+import numpy as np
+import pytest
+import torch
+
+from search_spaces.architectures.resnet import Resnet, resnet
+from search_spaces.blocks.base import Feature
+from search_spaces.build import Architecture
+from search_spaces.cost import cost
+from search_spaces.errors import SpecError
+from search_spaces.space import Space
+from search_spaces.template import template
+from tests.search_spaces.networks.checks import counted_macs
+
+RESNET50_MACS = 70_899_302_400
+
+
+def _backbone(*depths) -> tuple[int, int]:
+    found = cost(Resnet(depths=depths, block="bottleneck"), (3, 800, 1088), 1)
+    return found.params - 2049, found.macs - 2048
+
+
+def test_published_numbers_of_parameters():
+    assert cost(Resnet(), (3, 224, 224), 1000).params == 11_689_512
+    assert cost(Resnet(depths=(3, 4, 6, 3), block="bottleneck"), (3, 224, 224), 1000).params == 25_557_032
+
+
+@pytest.mark.parametrize(
+    ("depths", "params", "macs"),
+    [
+        ((3, 4, 6, 3), 23_508_032, RESNET50_MACS),
+        ((1, 3, 5, 7), 39_820_352, RESNET50_MACS),
+        ((3, 4, 23, 3), 42_500_160, 135_294_976_000),
+        ((2, 3, 17, 11), 71_147_328, 135_294_976_000),
+    ],
+    ids=["50", "cr-50", "101", "cr-101"],
+)
+def test_allocations_of_blocks_cost_the_same(depths, params, macs):
+    assert _backbone(*depths) == (params, macs)
+
+
+def test_a_sampled_allocation_costs_the_same_and_dilation_nothing():
+    space = Space(resnet(blocks=16, block="bottleneck", dilations=(1, 2, 3)))
+    assert space.cardinality() == 455 * 3**16
+    spec = space.realize(space.sample(np.random.default_rng(0)))
+    found = cost(spec, (3, 800, 1088), 1)
+    assert sum(spec.depths) == len(spec.dilations) == 16
+    assert found.macs - 2048 == RESNET50_MACS
+    assert found.params == cost(Resnet(depths=spec.depths, block="bottleneck"), (3, 8, 8), 1).params
+
+
+def test_the_counters_agree():
+    spec = Resnet(depths=(1, 2, 1), widths=(4, 6, 8), block="bottleneck", stem="strided", output_stride=4)
+    with torch.device("meta"):
+        network = spec.build((3, 45, 61), 7)
+    assert cost(spec, (3, 45, 61), 7).macs == counted_macs(network, 3, 45, 61)
+
+
+def test_the_pyramid():
+    strides = [(4, 8, 16, 32), (4, 8, 16, 16), (4, 8, 8, 8), (4, 4, 4, 4)]
+    for output_stride, expected in zip((None, 16, 8, 4), strides, strict=True):
+        features = Resnet(output_stride=output_stride).pyramid()
+        assert [feature.stride for feature in features] == list(expected)
+    assert Resnet(block="bottleneck", stem="cifar").pyramid() == tuple(Feature(256 * 2**i, 2**i) for i in range(4))
+
+
+def test_dilation_doubles_where_a_stride_is_given_up():
+    plan = Resnet(output_stride=8, dilations=(1, 1, 1, 1, 1, 3, 1, 1)).plan()
+    assert [[(b.stride, b.before, b.after, b.dilation) for b in stage] for stage in plan] == [
+        [(1, 1, 1, 1), (1, 1, 1, 1)],
+        [(2, 1, 1, 1), (1, 1, 1, 1)],
+        [(1, 1, 2, 1), (1, 2, 2, 3)],
+        [(1, 2, 4, 1), (1, 4, 4, 1)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"depths": (1, 1)}, "widths"),
+        ({"dilations": (1, 1)}, "dilations"),
+        ({"output_stride": 64}, "output_stride"),
+        ({"output_stride": 2}, "output_stride"),
+        ({"depths": (0, 1, 1, 1)}, "depths/0"),
+        ({"depths": ()}, "depths"),
+        ({"block": "basics"}, "block"),
+    ],
+    ids=["widths", "dilations", "too-coarse", "too-fine", "no-blocks", "no-stages", "block"],
+)
+def test_impossible_fields_are_refused_by_path(fields, path):
+    with pytest.raises(SpecError, match=f"^{path}: "):
+        Resnet.from_data(fields)
+
+
+def test_the_space_from_a_file():
+    data = {"preset": "resnet", "blocks": 6, "widths": [4, 8], "factors": [0.5, 1.0], "stem": "cifar"}
+    space = Space(template(data, Architecture))
+    assert [point.path for point in space.points()] == ["depths", "widths/0", "widths/1"]
+    assert space.cardinality() == 5 * 2 * 2
+    for candidate in space.enumerate():
+        spec = space.realize(candidate)
+        assert Architecture.from_json(spec.to_json()) == spec
+
+
+def test_the_picture_has_a_node_a_stage_and_all_parameters():
+    graph = Resnet().draw_graph((3, 64, 48), 1000)
+    assert [node.name for node in graph.nodes] == ["image", "stem", *[f"stage {i}" for i in range(1, 5)], "classifier"]
+    assert sum(node.params for node in graph.nodes) == 11_689_512
+    assert graph.nodes[3].shape == (128, 8, 6)
+    assert graph.nodes[3].label == "stage 2: 2 basic blocks"

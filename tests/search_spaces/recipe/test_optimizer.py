@@ -1,0 +1,30 @@
+import pytest
+
+from search_spaces.recipe import AdamW, ClipGradients, Optimizer, Sgd
+from search_spaces.spec import SpecError, kinds
+
+
+def test_optimizers_are_kinds_of_their_base() -> None:
+    assert set(kinds(Optimizer)) >= {"sgd", "adamw"}
+    assert "clip_gradients" not in kinds(Optimizer)
+    assert Optimizer.from_data({"kind": "sgd", "lr": 0.5}) == Sgd(lr=0.5)
+
+
+@pytest.mark.parametrize(
+    ("data", "base"),
+    [
+        ({"kind": "sgd", "lr": 0.0}, Optimizer),
+        ({"kind": "sgd", "momentum": 1.0}, Optimizer),
+        ({"kind": "adamw", "beta2": -0.1}, Optimizer),
+        ({"kind": "sgd", "weight_decay": -1e-4}, Optimizer),
+        ({"norm": 0.0}, ClipGradients),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(data: dict[str, object], base: type[Optimizer]) -> None:
+    name = next(key for key in data if key != "kind")
+    with pytest.raises(SpecError, match=f"^{name}: out of range"):
+        base.from_data(data)
+
+
+def test_adamw_defaults_are_written_out() -> None:
+    assert AdamW().to_data()["beta2"] == 0.999
