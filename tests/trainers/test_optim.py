@@ -1,0 +1,61 @@
+import pytest
+import torch
+from torch import nn
+
+from search_spaces.recipe import AdamW, ClipGradients, Sgd
+from trainers.tricks.registry import implementation
+
+
+def _network() -> nn.Module:
+    network = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+    for weight in network.parameters():
+        nn.init.constant_(weight, 2.0)
+        weight.grad = torch.full_like(weight, 0.5)
+    return network
+
+
+def test_weight_decay_is_the_gradient_of_the_l2_penalty() -> None:
+    network = _network()
+    implementation(Sgd(lr=0.1, momentum=0.0, weight_decay=0.01))(network).step()
+    # w - lr (g + wd w), and without decay for biases and norms
+    assert network[0].weight[0, 0].item() == pytest.approx(2 - 0.1 * (0.5 + 0.01 * 2), rel=1e-6)  # type: ignore
+    for weight in (network[0].bias, network[1].weight, network[1].bias):  # type: ignore[index, union-attr]
+        assert weight[0].item() == pytest.approx(2 - 0.1 * 0.5, rel=1e-6)  # type: ignore[index]
+
+
+def test_everything_decays_when_asked_for() -> None:
+    network = _network()
+    spec = Sgd(lr=0.1, momentum=0.0, weight_decay=0.01, decay_bias_and_norm=True)
+    implementation(spec)(network).step()
+    assert [round(w.flatten()[0].item(), 6) for w in network.parameters()] == [1.948] * 4
+
+
+def test_nesterov_looks_ahead() -> None:
+    found = {}
+    for nesterov in (True, False):
+        network = _network()
+        optimizer = implementation(Sgd(lr=0.1, momentum=0.9, nesterov=nesterov, weight_decay=0.0))(network)
+        optimizer.step()
+        found[nesterov] = network[0].weight[0, 0].item()  # type: ignore
+    assert found[True] == pytest.approx(2 - 0.1 * (0.5 + 0.9 * 0.5), rel=1e-6)
+    assert found[False] == pytest.approx(2 - 0.1 * 0.5, rel=1e-6)
+
+
+def test_sgd_without_momentum_takes_nesterov_as_plain() -> None:
+    implementation(Sgd(momentum=0.0, nesterov=True))(_network()).step()
+
+
+def test_adamw_decays_apart_from_its_step() -> None:
+    network = _network()
+    implementation(AdamW(lr=0.1, weight_decay=0.5, epsilon=1e-12))(network).step()
+    # The first step of Adam is lr times the sign of the gradient; decay is lr * wd * w.
+    assert network[0].weight[0, 0].item() == pytest.approx(2 * (1 - 0.1 * 0.5) - 0.1, rel=1e-5)  # type: ignore
+    assert network[0].bias[0].item() == pytest.approx(2 - 0.1, rel=1e-5)  # type: ignore
+
+
+@pytest.mark.parametrize(("norm", "expected"), [(1.0, 1.0), (100.0, 5**0.5 * 0.5)])
+def test_clipping_bounds_the_joint_norm(norm: float, expected: float) -> None:
+    network = _network()
+    implementation(ClipGradients(norm=norm))(network.parameters())
+    total = sum(weight.grad.square().sum().item() for weight in network.parameters()) ** 0.5  # type: ignore
+    assert total == pytest.approx(expected, rel=1e-4)

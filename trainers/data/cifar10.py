@@ -1,0 +1,88 @@
+"""CIFAR-10, from Parquet files of encoded images or from the original binary batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from trainers.data.base import Data, DataError, ImageSet
+from trainers.data.decode import decode
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_RECORD = 1 + 3 * 32 * 32
+Rows = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+class Cifar10(Data):
+    """50,000 training and 10,000 test images of 32x32 pixels, 10 classes.
+
+    `path` is a folder with `cifar10-train.parquet` and `cifar10-test.parquet` (columns `image`: encoded bytes,
+    `label`), or with the original `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`. Without a test file
+    the test part is cut from the training rows. `limit` reads the first rows of each of the two parts alone.
+
+    Paper: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+    """
+
+    kind: Literal["cifar10"] = "cifar10"
+    path: str
+    limit: Annotated[int, Field(ge=1)] | None = None
+
+    def load(self) -> ImageSet:
+        """Reads and decodes the files."""
+        folder = Path(self.path)
+        if (folder / "cifar10-train.parquet").is_file():
+            train, test = folder / "cifar10-train.parquet", folder / "cifar10-test.parquet"
+            tested = self._parquet(test) if test.is_file() else None
+            return self.image_set(self._parquet(train), tested, CLASSES, str(train))
+        batches, test = sorted(folder.glob("data_batch_*.bin")), folder / "test_batch.bin"
+        if not batches:
+            allowed = "a folder with cifar10-train.parquet or data_batch_1.bin"
+            raise DataError("no data here", self.path, allowed, "data/path")
+        tested = self._binary([test]) if test.is_file() else None
+        return self.image_set(self._binary(batches), tested, CLASSES, self.path)
+
+    def _parquet(self, path: Path) -> Rows:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(path, memory_map=True) as file:
+                names = file.schema_arrow.names
+                if not {"image", "label"} <= set(names):
+                    raise DataError("a column is missing", names, "columns image and label", str(path))
+                rows = file.metadata.num_rows if self.limit is None else min(self.limit, file.metadata.num_rows)
+                groups = _groups(file, rows)
+                table = file.read_row_groups(groups, columns=["image", "label"]).slice(0, rows)
+                encoded = table["image"].cast(pa.binary()).to_pylist()
+                labels = table["label"].cast(pa.int64()).fill_null(-1).to_numpy()
+        except pa.ArrowException as error:
+            raise DataError("cannot be read", str(error), "Parquet with image (binary) and label", str(path)) from error
+        return decode(encoded, lambda row: f"{path} row {row}"), labels
+
+    def _binary(self, paths: list[Path]) -> Rows:
+        blocks, left = [], self.limit
+        for path in paths:
+            if path.stat().st_size % _RECORD:
+                raise DataError("not whole records", path.stat().st_size, f"a multiple of {_RECORD} bytes", str(path))
+            block = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, _RECORD)[:left]
+            blocks.append(block)
+            if left is not None and (left := left - len(block)) == 0:
+                break
+        records = np.concatenate(blocks)
+        return records[:, 1:].reshape(-1, 3, 32, 32).copy(), records[:, 0].astype(np.int64)
+
+
+def _groups(file: object, rows: int) -> list[int]:
+    """The first row groups that hold `rows` rows."""
+    metadata = file.metadata  # type: ignore[attr-defined]
+    groups, seen = [], 0
+    for group in range(metadata.num_row_groups):
+        if seen >= rows:
+            break
+        groups.append(group)
+        seen += metadata.row_group(group).num_rows
+    return groups

@@ -1,0 +1,58 @@
+"""Which rows are for training, validation and the final test: a keyed hash of the row number decides."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+
+
+class Part(IntEnum):
+    """A part of a data set; only `final_test` reads `TEST`."""
+
+    TRAIN = 0
+    VAL = 1
+    TEST = 2
+
+
+def keyed_uniform(rows: NDArray[np.integer], key: int) -> NDArray[np.float64]:
+    """Returns one number in [0, 1) a row, a function of row and key alone.
+
+    Args:
+        rows: (N,) row numbers, at least 0.
+        key: Any whole number.
+
+    Paper: Steele et al., Fast Splittable Pseudorandom Number Generators, 2014 (SplitMix64's finalizer).
+    """
+    seed = _mix(np.array([key & _MASK], dtype=np.uint64))
+    bits = _mix(seed + (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN))
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+def split(rows: int, val: float, test: float, seed: int) -> NDArray[np.uint8]:
+    """Returns the part of every row; a row keeps its part when others are added.
+
+    Args:
+        rows: Number of rows.
+        val: Share of rows for validation.
+        test: Share of rows for the final test.
+        seed: Key of the hash.
+
+    Returns:
+        (rows,) values of `Part`.
+    """
+    drawn = keyed_uniform(np.arange(rows), seed)
+    parts = np.full(rows, Part.TRAIN, dtype=np.uint8)
+    parts[drawn < test + val] = Part.VAL
+    parts[drawn < test] = Part.TEST
+    return parts

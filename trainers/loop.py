@@ -1,0 +1,235 @@
+"""The training loop: a generator of reports, which a checkpoint lets go on bit for bit."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from search_spaces.build import set_progress
+from search_spaces.recipe import Recipe, Trick
+from trainers.checkpoint import weights
+from trainers.determinism import Generators
+from trainers.learners.base import Learner
+from trainers.schedules import rate_factor
+from trainers.trial import Report, TrialContext, TrialFailed
+from trainers.tricks.registry import implementation
+
+__all__ = ["Report", "TrialContext", "TrialFailed", "train"]
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(
+    make: Callable[[], Learner],
+    recipe: Recipe,
+    trial: TrialContext,
+    report_every: float = 1.0,
+    checkpoint_every: int = 1,
+) -> Iterator[Report]:
+    """Trains, and yields a report whenever one is due.
+
+    Args:
+        make: Builds network and data; it may draw from torch's global generator.
+        recipe: How to train.
+        trial: How far, from where, and where checkpoints go.
+        report_every: Epochs a report.
+        checkpoint_every: Reports a checkpoint; the last report always has one.
+
+    Raises:
+        TrialFailed: A loss is not finite, or what a checkpoint holds does not fit.
+        CheckpointError: The checkpoint to start from cannot be read.
+    """
+    generators = Generators(trial.seed, trial.device)
+    torch.set_num_threads(trial.threads)
+    with generators:
+        training = _Training(make(), recipe, trial, report_every)
+    if (state := trial.load()) is not None:
+        _start_from(state, training, generators, trial)
+    while not training.over:
+        torch.set_num_threads(trial.threads)
+        with generators:
+            metrics = training.advance()
+        start, checkpoint = time.perf_counter(), None
+        if training.over or training.step % checkpoint_every == 0:
+            checkpoint = trial.save(training.step, training.state_dict() | {"generators": generators.state_dict()})
+        metrics["time/checkpoint"] = time.perf_counter() - start
+        yield Report(training.step, metrics, checkpoint, done=training.over)
+
+
+def _start_from(state: dict[str, Any], training: _Training, generators: Generators, trial: TrialContext) -> None:
+    try:
+        if trial.continues:
+            training.load_state_dict(state)
+            generators.load_state_dict(state["generators"])
+        else:
+            training.load_weights(weights(state))
+    except (KeyError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise TrialFailed(f"the checkpoint does not fit this candidate: {reason}", training.step + 1) from error
+
+
+class _Training:
+    """Everything that changes while a trial trains, and so all that its checkpoint holds.
+
+    Args:
+        learner: Network and data.
+        recipe: How to train.
+        trial: How far, and on what.
+        report_every: Epochs a report.
+    """
+
+    def __init__(self, learner: Learner, recipe: Recipe, trial: TrialContext, report_every: float) -> None:
+        self.learner, self.recipe, self.trial = learner, recipe, trial
+        self.network, self.sampler = learner.network, learner.sampler
+        self.report_every = report_every
+        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.stopped = False
+        if recipe.channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for trick in (recipe.dropout, recipe.drop_path):
+            _call(trick, self.network)
+        self.changes = any(hasattr(type(module), "set_progress") for module in self.network.modules())
+        self.optimizer: torch.optim.Optimizer = implementation(recipe.optimizer)(self.network)
+        self.options = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        self.ema = _call(recipe.ema, self.network)
+        self.stopping = _call(recipe.early_stopping)
+        self.clip = None if recipe.clip is None else implementation(recipe.clip)
+        self.device = torch.device(trial.device).type
+        self.scaler = torch.amp.GradScaler(self.device, enabled=recipe.precision == "fp16")
+        self.iterations = self._due(trial.fidelity)
+        self.factor = rate_factor(recipe, self.iterations, self.sampler.batches_per_epoch)
+
+    @property
+    def over(self) -> bool:
+        """Whether the trial has made all its reports, or stopped early."""
+        return self.stopped or self.step >= self.trial.fidelity
+
+    def advance(self) -> dict[str, float]:
+        """Trains up to the next report and judges.
+
+        Raises:
+            TrialFailed: A loss was not finite.
+        """
+        start = time.perf_counter()
+        metrics = self._train(range(self._due(self.step), self._due(self.step + 1)))
+        trained = time.perf_counter()
+        with nullcontext() if self.ema is None else self.ema.applied(), self._autocast():
+            metrics |= self.learner.evaluate()
+        ended = time.perf_counter()
+        self.step += 1
+        self.seconds += ended - start
+        if self.stopping is not None:
+            self.stopped = self.stopping.update(metrics)
+        return metrics | {
+            "epoch": self._due(self.step) / self.sampler.batches_per_epoch,
+            "samples": float(self.samples),
+            "seconds": self.seconds,
+            "time/train": trained - start,
+            "time/evaluate": ended - trained,
+        }
+
+    def _due(self, step: int) -> int:
+        """Iterations up to a report: at least one each."""
+        return max(step, round(step * self.report_every * self.sampler.batches_per_epoch))
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.recipe.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device, dtype=_DTYPES[self.recipe.precision])
+
+    def _train(self, iterations: range) -> dict[str, float]:
+        """Takes steps; figures stay on the device until the last, so that none waits for it."""
+        self.network.train()
+        figures: dict[str, list[Tensor]] = defaultdict(list)
+        factor = 0.0
+        for iteration in iterations:
+            factor = self.factor(iteration)
+            for group, options in zip(self.optimizer.param_groups, self.options, strict=True):
+                group["lr"] = options["lr"] * factor
+            if self.changes:
+                set_progress(self.network, iteration / self.iterations)
+            batch = self.learner.batch(self.sampler.next())
+            with self._autocast():
+                loss, others = self.learner.loss(batch)
+            self._update(loss)
+            figures["loss"].append(loss.detach())
+            for name, value in others.items():
+                figures[name].append(value)
+        self.samples += len(iterations) * self.sampler.batch_size
+        losses = torch.stack(figures["loss"]).double().cpu()
+        self._refuse_non_finite(losses, iterations)
+        means = {f"train/{name}": torch.stack(values).double().mean().item() for name, values in figures.items()}
+        return means | {"train/lr": self.options[0]["lr"] * factor}
+
+    def _update(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            self.clip(self.network.parameters())
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.ema is not None:
+            self.ema.update()
+
+    def _refuse_non_finite(self, losses: Tensor, iterations: range) -> None:
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            first = int(bad[0])
+            where = f"iteration {iterations[first] + 1}, epoch {iterations[first] / self.sampler.batches_per_epoch:.2f}"
+            raise TrialFailed(f"the loss is {losses[first].item()} at {where}", self.step + 1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns all of it."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "optimizer_kind": _kind(self.recipe.optimizer),
+            "sampler": self.sampler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+        }
+        for name, part in (("ema", self.ema), ("stopping", self.stopping)):
+            if part is not None:
+                state[name] = part.state_dict()
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes to where a checkpoint was written; what this recipe sets otherwise stays as it says."""
+        self.network.load_state_dict(state["network"])
+        if state["optimizer_kind"] == _kind(self.recipe.optimizer):
+            self.optimizer.load_state_dict(state["optimizer"])
+            for group, options in zip(self.optimizer.param_groups, self.options, strict=True):
+                group.update(options)
+        self.sampler.load_state_dict(state["sampler"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state.get("ema", {"average": state["network"], "updates": 0}))
+        if self.stopping is not None and "stopping" in state:
+            self.stopping.load_state_dict(state["stopping"])
+            self.stopped = state["stopped"]
+        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+
+    def load_weights(self, found: dict[str, Tensor]) -> None:
+        """Takes weights alone, as a child does."""
+        self.network.load_state_dict(found)
+        if self.ema is not None:
+            self.ema.load_state_dict({"average": found, "updates": 0})
+
+
+def _call(trick: Trick | None, *args: Any) -> Any:
+    return None if trick is None else implementation(trick)(*args)
+
+
+def _kind(trick: Trick) -> str:
+    kind: str = trick.to_data()["kind"]
+    return kind

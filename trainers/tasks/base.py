@@ -1,0 +1,102 @@
+"""What every task is: it says what may be searched, reads its data and runs trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from search_spaces.errors import SpecError
+from search_spaces.spec import Spec
+from search_spaces.template import template
+from trainers.trial import Report, TrialContext
+
+
+class Task(Spec):
+    """What a candidate is worth; a report comes every `report_every` epochs, a checkpoint every so many reports."""
+
+    home: ClassVar[str | None] = "trainers.tasks"
+    group: ClassVar[str | None] = "deepspace.tasks"
+    pooled: ClassVar[bool] = False
+    """Whether an evaluation is so short that many are sent to plain actors in one go."""
+
+    report_every: Annotated[float, Field(gt=0)] = 1.0
+    checkpoint_every: Annotated[int, Field(ge=1)] = 1
+
+    def template(self, data: Mapping[str, Any]) -> Any:
+        """Returns the template that the `space` section of a search file describes.
+
+        Args:
+            data: The section.
+
+        Raises:
+            SpecError: Something in it breaks a rule.
+        """
+        return template(data)
+
+    def metrics(self) -> tuple[str, ...]:
+        """Returns the names that objectives and constraints may use; none: they are not known beforehand."""
+        return ()
+
+    def open(self) -> Any:
+        """Reads and decodes the data, once a node; an object store can share what it returns.
+
+        Raises:
+            DataError: Data is missing or cannot be used.
+        """
+        return None
+
+    def fingerprint(self, data: Any) -> str:
+        """Returns a hash of opened data."""
+        return ""
+
+    def shape(self, data: Any) -> Any:
+        """Returns what `static_metrics` needs to know of opened data."""
+        return None
+
+    def static_metrics(self, spec: Any, shape: Any) -> dict[str, float]:
+        """Returns what is known of a candidate before it trains, `cost/*`.
+
+        Args:
+            spec: The realized candidate.
+            shape: What `shape` returned.
+
+        Raises:
+            SpecError: The candidate cannot be built for this data.
+        """
+        return {}
+
+    def run(self, spec: Any, trial: TrialContext, data: Any) -> Iterator[Report]:
+        """Runs a trial, from its checkpoint where it has one, and yields its reports as they come due.
+
+        Args:
+            spec: The realized candidate.
+            trial: What to do with it.
+            data: What `open` returned.
+
+        Raises:
+            TrialFailed: The trial itself cannot go on.
+            CheckpointError: The checkpoint to start from cannot be read.
+        """
+        raise NotImplementedError
+
+    def final_test(self, spec: Any, checkpoint: str, data: Any) -> dict[str, float]:
+        """Returns figures on the test part, `test/*`; no other function reads it.
+
+        Args:
+            spec: The realized candidate.
+            checkpoint: Path or URI of what its trial kept.
+            data: What `open` returned.
+        """
+        return {}
+
+    def refuse_mode(self, trial: TrialContext) -> None:
+        """Refuses a mode other than training.
+
+        Raises:
+            SpecError: This task cannot do what the trial asks for.
+        """
+        if trial.mode not in ("train", "retrain"):
+            kind = getattr(self, "kind", type(self).__name__)
+            raise SpecError(f"task {kind} cannot run this mode", trial.mode, "train, retrain", "mode")

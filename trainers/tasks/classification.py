@@ -1,0 +1,85 @@
+"""Classification of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from search_spaces.build import Architecture
+from search_spaces.recipe import Recipe
+from search_spaces.spec import Hole, Spec
+from search_spaces.template import template
+from trainers.data.base import Data, ImageSet
+from trainers.data.digits import Digits
+from trainers.data.splits import Part
+from trainers.tasks.base import Task
+from trainers.trial import Report, TrialContext
+
+Shape = tuple[tuple[int, ...], int]
+
+
+class Classifier(Spec):
+    """A network and how it is trained."""
+
+    architecture: Hole[Architecture]
+    recipe: Hole[Recipe] = Recipe()
+
+
+class Classification(Task):
+    """Trains a network to tell the classes of a data set apart."""
+
+    kind: Literal["classification"] = "classification"
+    data: Data = Digits()
+
+    def template(self, data: Mapping[str, Any]) -> Any:
+        """Returns the space as a `Classifier` with holes."""
+        return template(data, Classifier)
+
+    def metrics(self) -> tuple[str, ...]:
+        """Returns the names of all figures in reports, and of the costs."""
+        trained = ("train/loss", "train/accuracy", "train/lr", "val/loss", "val/accuracy")
+        totals = ("epoch", "samples", "seconds", "time/train", "time/evaluate", "time/checkpoint")
+        return (*trained, *totals, "cost/params", "cost/macs", "cost/activation_bytes")
+
+    def open(self) -> ImageSet:
+        """Reads and decodes the images."""
+        images: ImageSet = self.data.load()
+        return images
+
+    def fingerprint(self, data: ImageSet) -> str:
+        """Returns a hash of the images, labels and parts."""
+        return data.fingerprint()
+
+    def shape(self, data: ImageSet) -> Shape:
+        """Returns the shape of an image, (C, H, W), and the number of classes."""
+        return data.input_shape, len(data.classes)
+
+    def static_metrics(self, spec: Classifier, shape: Shape) -> dict[str, float]:
+        """Returns parameters, multiply-adds an image, and the bytes of one image's activations."""
+        from search_spaces.cost import cost
+
+        found = cost(spec.architecture, *shape)
+        return {
+            "cost/params": float(found.params),
+            "cost/macs": float(found.macs),
+            "cost/activation_bytes": float(found.activation_bytes),
+        }
+
+    def run(self, spec: Classifier, trial: TrialContext, data: ImageSet) -> Iterator[Report]:
+        """Trains on the training part, judges on the validation part."""
+        from trainers.learners.classification import ClassificationLearner
+        from trainers.loop import train
+
+        self.refuse_mode(trial)
+
+        def make() -> ClassificationLearner:
+            return ClassificationLearner(spec, data, trial.seed, trial.device)
+
+        return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
+
+    def final_test(self, spec: Classifier, checkpoint: str, data: ImageSet) -> dict[str, float]:
+        """Returns loss and accuracy on the test part."""
+        from trainers.learners.classification import figures_of_checkpoint
+
+        found = figures_of_checkpoint(spec, checkpoint, data, Part.TEST)
+        return {f"test/{name}": value for name, value in found.items()}

@@ -1,0 +1,40 @@
+"""Early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.recipe import EarlyStopping
+from trainers.tricks.registry import implements
+
+
+@implements(EarlyStopping)
+class Patience:
+    """Counts reports since the last improvement."""
+
+    def __init__(self, spec: EarlyStopping) -> None:
+        self.spec = spec
+        self.best: float | None = None
+        self.waited = 0
+
+    def update(self, metrics: Mapping[str, float]) -> bool:
+        """Returns whether to stop, after one more report.
+
+        Args:
+            metrics: The report's, with the metric that is watched.
+        """
+        value = metrics[self.spec.metric] * (-1 if self.spec.metric.endswith("loss") else 1)
+        if self.best is None or value > self.best + self.spec.min_delta:
+            self.best, self.waited = value, 0
+        else:
+            self.waited += 1
+        return self.waited >= self.spec.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the counters."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts the counters back."""
+        self.best, self.waited = state["best"], state["waited"]
