@@ -1,0 +1,53 @@
+"""What a controller can handle, and the refusal of what it cannot, before the first trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controllers.objective import Objective
+from search_spaces.errors import SpecError
+from search_spaces.space import Space
+
+CONTINUOUS = "continuous"
+MULTI_OBJECTIVE = "multi_objective"
+ALL = frozenset({CONTINUOUS, MULTI_OBJECTIVE})
+
+
+def refuse_objectives(name: str, supports: frozenset[str], objectives: Sequence[Objective], pruned: bool) -> None:
+    """Refuses objectives that a controller, or its pruner, cannot handle.
+
+    Args:
+        name: Kind of the controller.
+        supports: What it can handle.
+        objectives: What is wanted.
+        pruned: Whether there is a pruner.
+
+    Raises:
+        SpecError: There is none, or more than one where one is taken.
+    """
+    if not objectives:
+        raise SpecError("a search needs an objective", path="objectives")
+    if len(objectives) > 1 and MULTI_OBJECTIVE not in supports:
+        raise SpecError(f"controller {name!r} takes one objective", len(objectives), "1", "objectives")
+    if len(objectives) > 1 and pruned:
+        raise SpecError("a pruner judges one objective", len(objectives), "1, or no pruner", "pruner")
+
+
+def refuse_domains(name: str, supports: frozenset[str], space: Space, bins: int | None) -> None:
+    """Refuses the first decision that a controller cannot handle.
+
+    Args:
+        name: Kind of the controller.
+        supports: What it can handle.
+        space: Where it chooses.
+        bins: Number of bins that a continuous domain is seen as, if it is.
+
+    Raises:
+        SpecError: A domain is continuous; the path says which.
+    """
+    if CONTINUOUS in supports or bins is not None:
+        return
+    for point in space.points():
+        if not point.domain.finite:
+            rule, allowed = f"controller {name!r} takes finite domains", "a finite domain, or controller/bins"
+            raise SpecError(rule, point.domain.describe(), allowed, point.path)

@@ -1,0 +1,103 @@
+"""What has been told, in that order: records, what duplicates what, the best, and the front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controllers.objective import Objective, Scores, pareto_front
+from controllers.trial import Outcome, Status, Trial
+
+
+@dataclass(frozen=True)
+class Record:
+    """A trial that has ended.
+
+    Args:
+        trial: What was asked.
+        outcome: What came back; FAILED where an objective has no finite value.
+        values: The told value of each objective, or None where there is none.
+        feasible: Whether it keeps all constraints.
+    """
+
+    trial: Trial
+    outcome: Outcome
+    values: tuple[float, ...] | None
+    feasible: bool
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it may be the best: completed, feasible, and no copy of another."""
+        outcome = self.outcome
+        done = outcome.status is Status.COMPLETED and outcome.source == "run"
+        return done and self.feasible and self.values is not None
+
+    def to_data(self) -> dict[str, Any]:
+        """Return a JSON-able dict, the inverse of `from_data`."""
+        return {
+            "trial": self.trial.to_data(),
+            "outcome": self.outcome.to_data(),
+            "values": None if self.values is None else list(self.values),
+            "feasible": self.feasible,
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Record:
+        """Return the record that `to_data` described."""
+        values = None if data["values"] is None else tuple(data["values"])
+        return cls(Trial.from_data(data["trial"]), Outcome.from_data(data["outcome"]), values, data["feasible"])
+
+
+class History:
+    """Records in tell order; repeats of one candidate count as their mean.
+
+    Args:
+        objectives: What is wanted, the first deciding the best.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        self.records: dict[str, Record] = {}
+        self._objectives = tuple(objectives)
+        self._groups: dict[str, list[Record]] = {}
+        self._best: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def add(self, record: Record) -> None:
+        """Take in one more record."""
+        self.records[record.trial.trial_id] = record
+        if not record.ranked:
+            return
+        group = record.trial.group or record.trial.trial_id
+        self._groups.setdefault(group, []).append(record)
+        if self._best == group:
+            # Another repeat may have made the best one worse than others.
+            self._best = max(self._groups, key=self._order)
+        elif self._best is None or self._order(group) > self._order(self._best):
+            self._best = group
+
+    @property
+    def best(self) -> str | None:
+        """The trial whose candidate has the best first objective, the earliest asked of equals."""
+        return None if self._best is None else self._first(self._best).trial_id
+
+    @property
+    def pareto_front(self) -> tuple[str, ...]:
+        """The trials whose candidates no other dominates, in ask order; of equals the earliest asked."""
+        groups = sorted(self._groups, key=lambda group: self._first(group).number)
+        front = pareto_front([self._scores(group) for group in groups])
+        return tuple(self._first(groups[i]).trial_id for i in front)
+
+    def _first(self, group: str) -> Trial:
+        return min((record.trial for record in self._groups[group]), key=lambda trial: trial.number)
+
+    def _order(self, group: str) -> tuple[float, int]:
+        return self._scores(group)[0], -self._first(group).number
+
+    def _scores(self, group: str) -> Scores:
+        rows = [record.values for record in self._groups[group] if record.values is not None]
+        means = [math.fsum(column) / len(column) for column in zip(*rows, strict=True)]
+        return tuple(objective.score(mean) for objective, mean in zip(self._objectives, means, strict=True))

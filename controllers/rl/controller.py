@@ -1,0 +1,154 @@
+"""The controller of NAS-RL: a recurrent policy that learns by REINFORCE.
+
+Paper: Zoph & Le, 2017, arXiv 1611.01578.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from controllers.base import Controller, ControllerConfig
+from controllers.history import Record
+from controllers.rl.policy import Policy, one_thread
+from controllers.rl.queries import Depths
+from controllers.rl.reinforce import ReinforceUpdate
+from controllers.state import State, make_torch_generator, set_torch_generator_state, torch_generator_state
+from controllers.table import Proposal
+from controllers.trial import Status
+from search_spaces.errors import SpecError
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ReinforceConfig(ControllerConfig):
+    """The paper's settings where it gives any.
+
+    Args:
+        hidden: Units of each LSTM layer.
+        layers: LSTM layers.
+        init_range: Weights start uniform between minus and plus this.
+        learning_rate: Of Adam; the paper has 6e-4 for convolutional networks and 5e-4 for recurrent cells.
+        batch: Told trials that make one update.
+        baseline_decay: Weight of the past in the moving average of rewards.
+        reward: `power`: scale * value**exponent, of an accuracy, or of minus a metric to be minimized;
+            `inverse`: scale / value**exponent, of a positive metric to be minimized, such as a perplexity.
+        exponent: 3 in the paper for accuracy, 2 for perplexity.
+        scale: 1 in the paper for accuracy, 80 for perplexity.
+        bins: Values that a continuous domain is seen as; None refuses one.
+        grow_start: Layers that a `First` may have at the start; None: all of them at once. The paper has 6.
+        grow_by: Layers that are added.
+        grow_every: Sampled candidates after which they are added.
+        grow_exact: Whether the number of layers is held to that limit, rather than chosen up to it.
+    """
+
+    kind: Literal["reinforce"] = "reinforce"
+    hidden: Positive = 35
+    layers: Positive = 2
+    init_range: Annotated[float, Field(gt=0)] = 0.08
+    learning_rate: Annotated[float, Field(gt=0)] = 6e-4
+    batch: Positive = 8
+    baseline_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    reward: Literal["power", "inverse"] = "power"
+    exponent: Annotated[float, Field(gt=0)] = 3.0
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    bins: Positive | None = None
+    grow_start: Positive | None = None
+    grow_by: Positive = 2
+    grow_every: Positive = 1600
+    grow_exact: bool = False
+
+    def depths(self, sampled: int) -> Depths | None:
+        """Return what a `First` is held to after `sampled` candidates; None: nothing.
+
+        Paper: arXiv 1611.01578, section 4.1: 6 layers, 2 more every 1,600 samples.
+        """
+        if self.grow_start is None:
+            return None
+        limit = self.grow_start + self.grow_by * (sampled // self.grow_every)
+        return (limit if self.grow_exact else 0), limit
+
+
+class Reinforce(Controller[ReinforceConfig]):
+    """Samples from an LSTM and moves it towards what was rewarded.
+
+    A failed or infeasible trial is worth zero, or the lowest reward so far if that is less; a pruned one its last
+    value. Candidates that were enqueued, and cancelled trials, teach nothing: the policy did not draw the ones, and
+    nothing is known of the others. A duplicate counts like the trial that it repeats, as it would be trained again in
+    the paper. Trials are taken in tell order, so that a batch may hold samples of an older policy, as in the paper.
+    """
+
+    config_type = ReinforceConfig
+    supports: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, config: ReinforceConfig, *args: Any, **options: Any) -> None:
+        super().__init__(config, *args, **options)
+        if config.reward == "inverse" and self.objectives[0].mode == "max":
+            raise SpecError("reward is for a metric to be minimized", "inverse", "power", "controller/reward")
+        self._generator = make_torch_generator(self.seed, "controller", "policy")
+        self._policy = Policy(
+            self.space,
+            self._generator,
+            hidden=config.hidden,
+            layers=config.layers,
+            init_range=config.init_range,
+            bins=config.bins,
+        )
+        self._learner = ReinforceUpdate(self._policy, config.learning_rate, config.baseline_decay)
+        self._sampled = 0
+        self._lowest = 0.0
+        self._batch: list[State] = []
+
+    def reward(self, record: Record) -> float:
+        """Return what a trial is worth to the policy; see the class for those without a value."""
+        if record.values is None or not record.feasible:
+            return self._lowest
+        (value,) = record.values
+        if self.config.reward == "inverse":
+            return self.config.scale / value**self.config.exponent if value > 0 else self._lowest
+        score = self.objectives[0].score(value)
+        return math.copysign(self.config.scale * abs(score) ** self.config.exponent, score)
+
+    def _propose(self) -> Proposal:
+        depths = self.config.depths(self._sampled)
+        with one_thread():
+            sample = self._policy.sample(self._generator, depths)
+        self._sampled += 1
+        memo = {
+            "tokens": np.array(sample.tokens, np.int64),
+            "log_probs": np.array(sample.log_probs),
+            "depths": None if depths is None else list(depths),
+        }
+        return Proposal(sample.candidate, memo)
+
+    def _update(self, record: Record, memo: State | None) -> None:
+        if memo is None or record.outcome.status is Status.CANCELLED:
+            return
+        reward = self.reward(record)
+        self._lowest = min(self._lowest, reward)
+        self._batch.append(memo | {"reward": reward})
+        if len(self._batch) == self.config.batch:
+            batch, self._batch = self._batch, []
+            depths: list[Depths | None] = [tuple(kept["depths"]) if kept["depths"] else None for kept in batch]
+            self._learner.update([kept["tokens"] for kept in batch], depths, [kept["reward"] for kept in batch])
+
+    def _get_state(self) -> State:
+        return {
+            "generator": torch_generator_state(self._generator),
+            "policy": self._policy.get_state(),
+            "learner": self._learner.get_state(),
+            "sampled": self._sampled,
+            "lowest": self._lowest,
+            "batch": list(self._batch),
+        }
+
+    def _set_state(self, state: State) -> None:
+        set_torch_generator_state(self._generator, state["generator"])
+        self._policy.set_state(state["policy"])
+        self._learner.set_state(state["learner"])
+        self._sampled = state["sampled"]
+        self._lowest = state["lowest"]
+        self._batch = list(state["batch"])

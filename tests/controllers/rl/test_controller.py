@@ -1,0 +1,155 @@
+"""REINFORCE as a controller: rewards, growth, what teaches it and what does not, and that it learns."""
+
+import math
+from statistics import mean
+from typing import Any
+
+import pytest
+
+from controllers.objective import Objective
+from controllers.random_search import RandomConfig, RandomSearch
+from controllers.rl.controller import Reinforce, ReinforceConfig
+from controllers.state import difference
+from controllers.trial import Outcome, Status
+from search_spaces.domains import Categorical, First, Float
+from search_spaces.errors import SpecError
+from search_spaces.space import Space
+
+SPACE = Space({f"p{i}": Categorical((0, 1, 2, 3)) for i in range(8)})
+UP = [Objective(metric="x")]
+DOWN = [Objective(metric="x", mode="min")]
+
+
+def _search(objectives: list[Objective] = UP, space: Space = SPACE, **config: Any) -> Reinforce:
+    return Reinforce(ReinforceConfig(**config), space, objectives)
+
+
+def _reward(search: Reinforce, outcome: Outcome) -> float:
+    (trial,) = search.ask()
+    return search.reward(search.tell(trial.trial_id, outcome))
+
+
+def _done(value: float) -> Outcome:
+    return Outcome(Status.COMPLETED, {"x": value}, 1)
+
+
+def test_the_defaults_are_the_papers() -> None:
+    config = ReinforceConfig()
+    assert (config.hidden, config.layers, config.init_range, config.learning_rate) == (35, 2, 0.08, 6e-4)
+    assert (config.batch, config.exponent, config.grow_by, config.grow_every) == (8, 3.0, 2, 1600)
+
+
+def test_rewards_by_hand() -> None:
+    assert math.isclose(_reward(_search(), _done(0.5)), 0.125)
+    assert math.isclose(_reward(_search(), _done(-0.5)), -0.125)
+    assert math.isclose(_reward(_search(exponent=2), _done(-0.5)), -0.25)
+    assert math.isclose(_reward(_search(DOWN, exponent=1), _done(0.5)), -0.5)
+    perplexity = _search(DOWN, reward="inverse", exponent=2, scale=80)
+    assert math.isclose(_reward(perplexity, _done(40.0)), 0.05)
+    assert _reward(perplexity, _done(0.0)) == 0.0
+
+
+@pytest.mark.parametrize("outcome", [Outcome(Status.FAILED), _done(math.nan), Outcome(Status.INFEASIBLE, {"x": 9.0})])
+def test_what_has_no_value_is_worth_nothing_or_the_lowest_so_far(outcome: Outcome) -> None:
+    assert _reward(_search(), outcome) == 0.0
+    search = _search(DOWN, exponent=1)
+    for value in (3.0, 5.0, 1.0):
+        _reward(search, _done(value))
+    assert _reward(search, outcome) == -5.0
+
+
+def test_a_pruned_trial_is_worth_its_last_value() -> None:
+    search = _search([Objective(metric="x", of="max:5")])
+    (trial,) = search.ask()
+    for step, value in enumerate((0.1, 0.5, 0.2), 1):
+        search.report(trial.trial_id, step, {"x": value})
+    assert search.reward(search.tell(trial.trial_id, Outcome(Status.PRUNED, {"x": 0.2}, 3))) == 0.125
+
+
+def test_an_inverse_is_for_what_is_to_be_small() -> None:
+    with pytest.raises(SpecError, match="controller/reward"):
+        _search(UP, reward="inverse")
+
+
+def test_the_number_of_layers_grows_as_in_the_paper() -> None:
+    config = ReinforceConfig(grow_start=6)
+    limits = [config.depths(sampled) for sampled in range(12_800)]
+    assert [limits[i] for i in range(0, 12_800, 1600)] == [(0, limit) for limit in range(6, 21, 2)]
+    assert [limits[i] for i in range(1599, 12_800, 1600)] == [(0, limit) for limit in range(6, 21, 2)]
+    assert ReinforceConfig(grow_start=6, grow_exact=True).depths(1600) == (8, 8)
+    assert ReinforceConfig().depths(1600) is None
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_growth_holds_every_first_and_goes_on_after_a_restart(exact: bool) -> None:
+    space = Space({"items": First(tuple({"w": Categorical((1, 2, 3))} for _ in range(7)), low=1)})
+    config = {"grow_start": 2, "grow_every": 30, "grow_exact": exact, "batch": 4}
+    search = _search(space=space, **config)
+    depths = []
+    for i in range(120):
+        if i == 40:
+            state = search.state_dict()
+            search = _search(space=space, **config)
+            search.load_state_dict(state)
+        (trial,) = search.ask()
+        depths.append(trial.candidate["items"])
+        source = "run" if trial.same_as is None else "cache"
+        search.tell(trial.trial_id, Outcome(Status.COMPLETED, {"x": i % 3 / 3}, 1, source=source))
+    windows = [depths[i : i + 30] for i in range(0, 120, 30)]
+    assert [max(window) for window in windows] == [2, 4, 6, 7]
+    assert [len(set(window)) == 1 for window in windows] == [exact] * 4
+
+
+def test_what_it_did_not_draw_and_what_was_cancelled_teach_nothing() -> None:
+    search = _search(batch=1)
+    before = search.state_dict()["learned"]["policy"]
+    search.enqueue({f"p{i}": 3 for i in range(8)})
+    enqueued, cancelled, failed = search.ask(3)
+    search.tell(enqueued.trial_id, _done(1.0))
+    search.tell(cancelled.trial_id, Outcome(Status.CANCELLED))
+    assert difference(search.state_dict()["learned"]["policy"], before) is None
+    search.tell(failed.trial_id, Outcome(Status.FAILED))
+    assert search.state_dict()["learned"]["learner"]["baseline"] == 0.0
+
+
+def test_a_batch_is_eight_told_trials() -> None:
+    search = _search()
+    before = search.state_dict()["learned"]["policy"]
+    trials = search.ask(8)
+    for i, trial in enumerate(trials):
+        assert difference(search.state_dict()["learned"]["policy"], before) is None
+        search.tell(trial.trial_id, _done(i / 8))
+    assert difference(search.state_dict()["learned"]["policy"], before) is not None
+    assert search.state_dict()["learned"]["batch"] == []
+
+
+def test_a_continuous_domain_is_refused_by_path_unless_there_are_bins() -> None:
+    space = Space({"optimizer": {"lr": Float(0.01, 1.0, log=True)}})
+    with pytest.raises(SpecError, match="^optimizer/lr: controller 'reinforce' takes finite domains"):
+        _search(space=space)
+    search = _search(space=space, bins=3)
+    drawn = {search.ask()[0].candidate["optimizer/lr"] for _ in range(40)}
+    assert sorted(drawn) == pytest.approx([0.01 * 100 ** (k / 6) for k in (1, 3, 5)])
+
+
+def test_two_objectives_are_refused() -> None:
+    with pytest.raises(SpecError, match="objectives"):
+        _search([*UP, *DOWN])
+
+
+def test_it_beats_random_search_at_equal_budget() -> None:
+    def best(search: Reinforce | RandomSearch) -> float:
+        top = 0.0
+        for _ in range(400):
+            (trial,) = search.ask()
+            value = mean(trial.candidate[f"p{i}"] == i % 4 for i in range(8))
+            top = max(top, value)
+            source = "run" if trial.same_as is None else "cache"
+            search.tell(trial.trial_id, Outcome(Status.COMPLETED, {"x": value}, 1, source=source))
+        return top
+
+    seeds = range(3)
+    config = ReinforceConfig(learning_rate=0.01)
+    learned = [best(Reinforce(config, SPACE, UP, seed=seed)) for seed in seeds]
+    drawn = [best(RandomSearch(RandomConfig(), SPACE, UP, seed=seed)) for seed in seeds]
+    assert min(learned) > max(drawn)

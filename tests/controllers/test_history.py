@@ -1,0 +1,67 @@
+"""The best and the front, whatever the order of telling."""
+
+import json
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+
+from controllers.history import History, Record
+from controllers.objective import Objective
+from controllers.trial import Outcome, Status, Trial
+from search_spaces.candidate import Candidate
+
+UP, DOWN = Objective(metric="x"), Objective(metric="y", mode="min")
+
+
+def _record(number: int, *values: float, group: str | None = None, feasible: bool = True) -> Record:
+    trial = Trial(f"t{number:06d}", Candidate({"a": number}), number, group=group)
+    return Record(trial, Outcome(Status.COMPLETED, {}, 1), values or None, feasible)
+
+
+def _history(*records: Record, objectives: tuple[Objective, ...] = (UP,)) -> History:
+    history = History(objectives)
+    for record in records:
+        history.add(record)
+    return history
+
+
+def test_the_best_has_the_best_first_objective_and_was_asked_first() -> None:
+    records = [_record(0, 1.0), _record(1, 3.0), _record(2, 3.0), _record(1000000, 3.0), _record(4, 2.0)]
+    for order in permutations(records):
+        assert _history(*order).best == "t000001"
+    assert _history(*records, objectives=(DOWN,)).best == "t000000"
+    assert _history().best is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        _record(1, 9.0, feasible=False),
+        replace(_record(1, 9.0), outcome=Outcome(Status.PRUNED)),
+        replace(_record(1, 9.0), outcome=Outcome(Status.COMPLETED, source="cache")),
+        replace(_record(1), outcome=Outcome(Status.FAILED)),
+        replace(_record(1, 9.0), outcome=Outcome(Status.CANCELLED)),
+    ],
+)
+def test_only_completed_feasible_originals_are_ranked(record: Record) -> None:
+    history = _history(_record(0, 1.0), record)
+    assert (history.best, history.pareto_front, len(history)) == ("t000000", ("t000000",), 2)
+
+
+def test_repeats_count_as_their_mean() -> None:
+    lucky = [_record(0, 9.0, group="t000000"), _record(1, 1.0, group="t000000")]
+    steady = [_record(2, 6.0, group="t000002"), _record(3, 6.0, group="t000002")]
+    for order in permutations([*lucky, *steady]):
+        assert _history(*order).best == "t000002"
+    assert _history(*lucky[:1], *steady).best == "t000000"
+
+
+def test_the_front_holds_what_nothing_dominates_in_ask_order() -> None:
+    records = [_record(3, 1.0, 1.0), _record(1, 2.0, 2.0), _record(2, 2.0, 2.0), _record(0, 1.0, 2.0)]
+    assert _history(*records, objectives=(UP, DOWN)).pareto_front == ("t000001", "t000003")
+
+
+def test_a_record_survives_json() -> None:
+    for record in (_record(0, 0.1, -2.0, feasible=False), _record(1)):
+        assert Record.from_data(json.loads(json.dumps(record.to_data()))) == record
