@@ -1,0 +1,158 @@
+"""`list` and `inspect`: what a search file can name, and what an architecture costs."""
+
+from __future__ import annotations
+
+import inspect as python
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from search_spaces.errors import SpecError, unknown
+from search_spaces.spec import Spec, kinds, plain
+
+DEFAULT_INPUT = (3, 224, 224)
+DEFAULT_OUTPUTS = 1000
+
+
+def list_kinds(what: str, as_json: bool) -> int:
+    """Prints the kinds of one sort, each with its one sentence and its fields.
+
+    Args:
+        what: spaces, controllers, blocks, tricks, tasks or pruners.
+        as_json: Print JSON.
+
+    Raises:
+        SpecError: There is no such sort.
+    """
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    entries = LISTS[what]()
+    if as_json:
+        print(json.dumps(entries, indent=1))
+        return 0
+    for name, entry in entries.items():
+        fields = ", ".join(f"{field}={json.dumps(value)}" for field, value in entry["fields"].items())
+        print(f"{name:<18} {entry['about']}" + (f"\n{'':<18} {fields}" if fields else ""))
+    return 0
+
+
+def _specs(base: type[Spec]) -> dict[str, Any]:
+    return {kind: {"about": _about(spec), "fields": _fields(spec)} for kind, spec in kinds(base).items()}
+
+
+def _about(thing: Any) -> str:
+    return " ".join((python.getdoc(thing) or "").split("\n\n")[0].split())
+
+
+def _fields(spec: type[Spec]) -> dict[str, Any]:
+    fields = {name: field for name, field in spec.model_fields.items() if name != "kind"}
+    return {
+        name: "required" if field.is_required() else plain(field.get_default(call_default_factory=True))
+        for name, field in fields.items()
+    }
+
+
+def _spaces() -> dict[str, Any]:
+    from search_spaces.template import presets
+
+    return {name: {"about": _about(make), "fields": _parameters(make)} for name, make in presets().items()}
+
+
+def _parameters(make: Callable[..., Any]) -> dict[str, Any]:
+    return {
+        name: "required" if parameter.default is parameter.empty else plain(parameter.default)
+        for name, parameter in python.signature(make).parameters.items()
+    }
+
+
+def _controllers() -> dict[str, Any]:
+    from controllers.base import ControllerConfig
+
+    return _specs(ControllerConfig)
+
+
+def _blocks() -> dict[str, Any]:
+    from search_spaces.blocks.base import Block
+
+    return _specs(Block)
+
+
+def _tricks() -> dict[str, Any]:
+    from search_spaces.recipe.trick import Trick
+
+    return _specs(Trick)
+
+
+def _tasks() -> dict[str, Any]:
+    from trainers.tasks.base import Task
+
+    return _specs(Task)
+
+
+def _pruners() -> dict[str, Any]:
+    from controllers.pruners import PrunerConfig
+
+    return _specs(PrunerConfig)
+
+
+LISTS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "spaces": _spaces,
+    "controllers": _controllers,
+    "blocks": _blocks,
+    "tricks": _tricks,
+    "tasks": _tasks,
+    "pruners": _pruners,
+}
+
+
+def inspect(arch: str, input_text: str | None, outputs: int | None, as_json: bool, draw: str | None) -> int:
+    """Prints parameters, multiply-adds and activation memory of an architecture.
+
+    Args:
+        arch: A reference name or a JSON file.
+        input_text: `CxHxW`; None: the reference's own.
+        outputs: Number of classes; None: the reference's own.
+        as_json: Print JSON.
+        draw: File to draw it into.
+
+    Raises:
+        SpecError: Something is unknown or cannot be built.
+    """
+    from search_spaces.cost import cost
+    from search_spaces.reference import resolve
+
+    found = resolve(arch)
+    shape = _shape(input_text) if input_text is not None else found.input_shape or DEFAULT_INPUT
+    count = outputs if outputs is not None else found.outputs or DEFAULT_OUTPUTS
+    price = cost(found.architecture, shape, count)
+    if draw is not None:
+        _draw(found.architecture, shape, count, draw)
+    if as_json:
+        figures = {"params": price.params, "macs": price.macs, "activation_bytes": price.activation_bytes}
+        print(json.dumps({"name": arch, **figures, "input": list(shape), "outputs": count}))
+        return 0
+    print(f"{arch}: input {'x'.join(map(str, shape))}, {count} outputs")
+    print(f"  parameters        {price.params:,}")
+    print(f"  multiply-adds     {price.macs:,}")
+    print(f"  activation bytes  {price.activation_bytes:,}")
+    return 0
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.lower().split("x")
+    if not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise SpecError("must be a shape", text, "CxHxW, such as 3x224x224", "--input")
+    return tuple(int(part) for part in parts)
+
+
+def _draw(architecture: Any, shape: tuple[int, ...], outputs: int, file: str) -> None:
+    from search_spaces.drawing import draw
+
+    path = Path(file)
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise SpecError("a picture is SVG or PNG", file, "a name that ends in .svg or .png", "--draw")
+    try:
+        draw(architecture, shape, outputs, path)
+    except OSError as error:
+        raise SpecError(f"cannot be written ({error.strerror})", file, path="--draw") from None

@@ -1,0 +1,100 @@
+"""`show`, `report` and `ui`: readers of what a search has kept; none of them touches it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cluster.commands import screens
+from cluster.report import Winner, write
+from cluster.runs import Run
+from cluster.standing import Standing
+from search_spaces.build import Architecture
+from search_spaces.drawing import draw_svg
+from search_spaces.errors import SpecError
+
+PICTURE = "best/architecture.svg"
+
+
+def show(name: str, as_json: bool, storage: str) -> int:
+    """Prints where a search stands.
+
+    Args:
+        name: Of the search.
+        as_json: Print JSON.
+        storage: Where its run lies.
+    """
+    run = Run.find(name, storage)
+    standing = run.standing()
+    if as_json:
+        print(json.dumps(screens.as_data(standing, name, run.storage.uri())))
+        return 0
+    parts = [screens.summary(standing, name)]
+    if standing.best is not None:
+        parts.append(screens.winner(standing, standing.best))
+    print("\n".join(part for part in (*parts, screens.failures(standing)) if part))
+    return 0
+
+
+def report(name: str, out: str | None, storage: str) -> int:
+    """Writes the report of a search and prints where.
+
+    Args:
+        name: Of the search.
+        out: Folder; None: `report` in the run, or the working directory for a remote run.
+        storage: Where its run lies.
+    """
+    run = Run.find(name, storage)
+    standing = run.standing()
+    own = run.storage.folder
+    folder = Path(out) if out is not None else (own or Path.cwd()) / "report"
+    try:
+        page = write(standing, name, folder, _winner(run, standing))
+    except OSError as error:
+        raise SpecError(f"cannot be written ({error.strerror})", str(folder), path="--out") from None
+    print(page)
+    return 0
+
+
+def _winner(run: Run, standing: Standing) -> Winner | None:
+    best = standing.best
+    if best is None:
+        return None
+    spec = run.config.make_space().realize(best.candidate)
+    return Winner(spec, _picture(run, spec))
+
+
+def _picture(run: Run, spec: Any) -> str | None:
+    """The architecture that the end of the search drew, or one drawn now."""
+    if run.storage.exists(PICTURE):
+        return run.storage.read_bytes(PICTURE).decode()
+    architecture = getattr(spec, "architecture", None)
+    if not isinstance(architecture, Architecture) or (shape := run.shape()) is None:
+        return None
+    return draw_svg(architecture, *shape)
+
+
+def ui(name: str | None, port: int | None, storage: str, tracking: str | None) -> int:
+    """Serves MLflow's pages.
+
+    Args:
+        name: A search whose experiment and store are opened; None: the default store.
+        port: Where to listen.
+        storage: Where the run lies.
+        tracking: The store; None: what the search says, or the default.
+    """
+    from cluster.config import DEFAULT_STORE
+    from cluster.searchfile import map_store
+    from cluster.ui import serve
+
+    experiment = None
+    uri = DEFAULT_STORE
+    if name is not None:
+        config = Run.find(name, storage).config
+        if config.tracking is None and tracking is None:
+            raise SpecError("this search goes without MLflow", name, "--tracking URI", "NAME")
+        if config.tracking is not None:
+            uri, experiment = config.tracking.uri, config.tracking.experiment
+    store = map_store(tracking or uri, lambda path: str(Path(path).expanduser().absolute()))
+    return serve(store, experiment, port)

@@ -1,0 +1,119 @@
+"""`search`, `resume` and `stop`, and the last screen of the first two."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from cluster.commands import screens
+from cluster.search import Search
+from search_spaces.errors import SpecError
+
+DONE, INTERRUPTED = 0, 130
+
+
+def search(
+    file: str,
+    sets: list[str],
+    name: str | None,
+    trials: int | None,
+    address: str | None,
+    storage: str | None,
+    tracking: str | None,
+) -> int:
+    """Runs a search file.
+
+    Args:
+        file: The file.
+        sets: `path=value` assignments.
+        name: Name of the run, which must be free.
+        trials: Trials to start.
+        address: A Ray cluster.
+        storage: Folder or URI of the runs.
+        tracking: MLflow store, or `none`.
+    """
+    more = [] if trials is None else [f"budget.trials={trials}"]
+    more += [] if storage is None else [f"storage={json.dumps(storage)}"]
+    found = Search.from_yaml(file, [*sets, *more, *_tracking(tracking)], name=name)
+    return _ended(found.run(address))
+
+
+def resume(name: str, trials: str | None, address: str | None, storage: str, tracking: str | None) -> int:
+    """Goes on with a search.
+
+    Args:
+        name: Of the search.
+        trials: `+N` more trials, or N in all.
+        address: A Ray cluster.
+        storage: Folder or URI of the runs.
+        tracking: MLflow store, or `none`.
+    """
+    found = Search.open(name, storage, _tracking(tracking))
+    if trials is not None:
+        found.set_trials(_total(trials, found.config.budget.trials))
+    return _ended(found.resume(address))
+
+
+def _tracking(tracking: str | None) -> list[str]:
+    if tracking is None:
+        return []
+    return ["tracking=null"] if tracking == "none" else [f"tracking.uri={json.dumps(tracking)}"]
+
+
+def _total(text: str, before: int | None) -> int:
+    number = text.removeprefix("+")
+    if not number.isdigit() or int(number) == 0:
+        raise SpecError("must be a number of trials", text, "+N (more), or N (in all)", "--trials")
+    if text.startswith("+") and before is None:
+        raise SpecError("this search has no budget in trials to add to", text, "N (in all)", "--trials")
+    return int(number) + (before or 0 if text.startswith("+") else 0)
+
+
+def stop(name: str, storage: str) -> int:
+    """Asks the driver of a search to save its state and end.
+
+    Args:
+        name: Of the search.
+        storage: Folder or URI of the runs.
+    """
+    found = Search.open(name, storage)
+    if found.stop():
+        print(f"{name} stops within seconds; go on with: {resume_command(found)}")
+    else:
+        print(f"{name} does not run")
+    return DONE
+
+
+def resume_command(found: Search) -> str:
+    """Returns the command that goes on with a search."""
+    run = found.run_folder
+    return f"deepspace resume {run.name}{storage_option(found)}"
+
+
+def storage_option(found: Search) -> str:
+    """Returns the `--storage` that finds a search from this folder; empty where the default does."""
+    from cluster.storage import Storage
+
+    config = found.config
+    return (
+        ""
+        if Storage.open("runs").uri() == Storage.open(config.storage).uri()
+        else (f" --storage {shlex.quote(config.storage)}")
+    )
+
+
+def _ended(found: Search) -> int:
+    run, standing = found.run_folder, found.standing
+    parts = [screens.summary(standing, run.name)]
+    if standing.best is not None:
+        parts.append(screens.winner(standing, standing.best))
+    parts += [screens.failures(standing), f"run:    {run.storage.uri()}"]
+    if found.config.tracking is not None:
+        parts.append(f"MLflow: deepspace ui {run.name}{storage_option(found)}")
+    parts.append(f"report: deepspace report {run.name}{storage_option(found)}")
+    if not found.sent:
+        parts.append("MLflow has not everything yet; the next resume sends the rest")
+    if found.code == INTERRUPTED:
+        parts.append(f"go on:  {resume_command(found)}")
+    print("\n".join(part for part in parts if part), flush=True)
+    return found.code

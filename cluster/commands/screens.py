@@ -1,0 +1,81 @@
+"""What people read about a search: the winner, what failed, where things lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.history import TrialRow
+from cluster.standing import Standing, clock_text, number_text
+
+
+def summary(standing: Standing, name: str) -> str:
+    """Returns the state of a search in one line.
+
+    Args:
+        standing: The search.
+        name: Its name.
+    """
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(standing.counts.items())) or "no trial yet"
+    state = f"running {standing.running}" if standing.running else (standing.reason or "not ended")
+    return f"{name}: {counts}; {state}; {clock_text(standing.seconds)} active"
+
+
+def winner(standing: Standing, row: TrialRow) -> str:
+    """Returns the lines about a candidate: figures, cost, choices.
+
+    Args:
+        standing: The search.
+        row: The candidate's trial.
+    """
+    goals = {goal.metric: standing.value(row, goal) for goal in standing.objectives}
+    tested = standing.finals.get(row.trial_id, {})
+    shown = {name: value for name, value in row.metrics.items() if name.startswith("val/")} | goals | tested
+    lines = [f"best: {row.trial_id}"]
+    lines += [_line(name, number_text(value)) for name, value in shown.items()]
+    lines += [_line(word, f"{row.metrics[name]:,.0f}") for name, word in COSTS.items() if name in row.metrics]
+    lines += [_line(path, number_text(value)) for path, value in row.candidate.items()]
+    return "\n".join(lines)
+
+
+COSTS = {"cost/params": "parameters", "cost/macs": "multiply-adds (MACs)"}
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<44} {text}"
+
+
+def failures(standing: Standing) -> str:
+    """Returns one line a group of trials that failed alike, the largest group first; empty when none failed."""
+    lines = [f"  {group.count} x {group.reason} (for example {group.trial_id})" for group in standing.failures()]
+    return "\n".join(["failed:", *lines]) if lines else ""
+
+
+def as_data(standing: Standing, name: str, where: str) -> dict[str, Any]:
+    """Returns what `show --json` prints.
+
+    Args:
+        standing: The search.
+        name: Its name.
+        where: Folder or URI of its run.
+    """
+    return {
+        "name": name,
+        "run": where,
+        "reason": standing.reason,
+        "running": standing.running,
+        "counts": standing.counts,
+        "seconds": standing.seconds,
+        "best": None if standing.best is None else _row(standing, standing.best),
+        "pareto_front": [_row(standing, row) for row in standing.front],
+        "failures": [group.__dict__ for group in standing.failures()],
+    }
+
+
+def _row(standing: Standing, row: TrialRow) -> dict[str, Any]:
+    return {
+        "trial_id": row.trial_id,
+        "values": {goal.metric: standing.value(row, goal) for goal in standing.objectives},
+        "metrics": row.metrics,
+        "test": standing.finals.get(row.trial_id, {}),
+        "candidate": dict(row.candidate),
+    }

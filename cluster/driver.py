@@ -1,0 +1,401 @@
+"""The driver of a search: what happens next, and what of it is written down.
+
+It owns the controller, the journal and the budget. Executors call it; it calls nobody back, sleeps nowhere and starts
+no thread. Every record is written before anything acts on it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from cluster.checkpoints import Checkpoints
+from cluster.config import SearchConfig
+from cluster.executors.base import Answer, Assignment, Failure, Halt
+from cluster.journal import Journal
+from cluster.ledger import Entry, Ledger
+from cluster.outcomes import make_outcome, status_of
+from cluster.storage import Storage
+from cluster.upkeep import Upkeep
+from cluster.winner import write_best
+from controllers.base import Controller
+from controllers.history import Record
+from controllers.objective import violation
+from controllers.trial import Outcome, Status, Verdict
+from trainers.trial import Report
+
+DEATHS = 3
+IDENTICAL_FAILURES = 5
+INFEASIBLE_IN_A_ROW = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class DriverError(Exception):
+    """The search cannot go on; the text is one line for the user."""
+
+
+class Driver:
+    """One search, as long as one process drives it.
+
+    Args:
+        config: The search.
+        controller: Who chooses, as the journal left it; it brings the space.
+        journal: The journal, open for writing.
+        storage: The storage of the search.
+        checkpoints: What the journal names.
+        ledger: What the journal says of each trial.
+        upkeep: What is done by the clock.
+        static_metrics: Realized candidate -> what is known of it before it trains.
+        concurrency: Trials at a time.
+        node: Where trials run, when that is known beforehand.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        controller: Controller[Any],
+        journal: Journal,
+        storage: Storage,
+        checkpoints: Checkpoints,
+        ledger: Ledger,
+        upkeep: Upkeep,
+        static_metrics: Callable[[Any], dict[str, float]] = lambda spec: {},
+        concurrency: int = 1,
+        node: str | None = None,
+    ) -> None:
+        self.config = config
+        self.controller = controller
+        self.storage = storage
+        self.checkpoints = checkpoints
+        self.ledger = ledger
+        self.upkeep = upkeep
+        self.concurrency = concurrency
+        self.reason: str | None = None  # why no trial is started any more
+        self.failed = False
+        self._journal = journal
+        self._static_metrics = static_metrics
+        self._node = node
+        self._devices = config.resources.workers * (config.resources.gpus or 1.0)
+        self._queue: deque[str] = deque()
+        self._retries: deque[str] = deque()
+        self._running: dict[str, int] = {}
+        self._followers: dict[str, list[str]] = {}
+        self._static: dict[str, dict[str, float]] = {}
+        self._deaths: Counter[str] = Counter()
+        self._infeasible = 0
+        self._dry = False
+        self._halt: Halt | None = None
+        self._best: str | None = None
+        self._top: list[tuple[float, str]] = []
+        self._adopt()
+
+    # What executors call.
+
+    def next_trial(self) -> Assignment | Answer:
+        """Hand out an attempt to start now: first what an earlier start left, then what the controller proposes."""
+        while self._halt is None:
+            if self._retries:
+                return self._start(self.ledger[self._retries.popleft()])
+            if self.reason is None:
+                self._refill()
+            if self.reason is not None or not self._queue:
+                break
+            entry = self.ledger[self._queue.popleft()]
+            if self._passes(entry):
+                return self._start(entry)
+        return Answer.WAIT if self._running or self._halt is not None else Answer.DONE
+
+    def on_report(self, trial_id: str, attempt: int, report: Report) -> Verdict:
+        """Take a report: judge it, write it down.
+
+        A step that the journal has is not judged or written again: the first record stands.
+
+        Args:
+            trial_id: The trial.
+            attempt: Which of its attempts speaks; one that was given up is told to stop.
+            report: What it says.
+        """
+        if self._running.get(trial_id) != attempt:
+            return Verdict.STOP
+        if report.step <= self.ledger[trial_id].steps:
+            return Verdict.CONTINUE
+        metrics = dict(report.metrics)
+        began = time.perf_counter()
+        verdict = self.controller.report(trial_id, report.step, metrics)
+        self.upkeep.spent(time.perf_counter() - began)
+        self._dry = False
+        self.note(
+            "reported",
+            trial=trial_id,
+            attempt=attempt,
+            step=report.step,
+            time=time.time(),
+            metrics=metrics,
+            verdict=str(verdict),
+            checkpoint=report.checkpoint,
+            done=report.done,
+        )
+        if report.checkpoint is not None:
+            self.checkpoints.reported(trial_id, report.checkpoint)
+        return verdict
+
+    def on_end(self, trial_id: str, attempt: int, failure: Failure | None = None) -> None:
+        """Take the end of an attempt and tell the controller what the trial was worth.
+
+        Args:
+            trial_id: The trial.
+            attempt: Which of its attempts ended; one that was given up is passed over.
+            failure: What the trial itself raised, if it did.
+        """
+        if self._running.get(trial_id) == attempt:
+            del self._running[trial_id]
+            self._finish(self.ledger[trial_id], failure)
+
+    def on_lost(self, trial_id: str, attempt: int, reason: str) -> None:
+        """Take the death of the process that ran an attempt: the trial goes on from its newest checkpoint.
+
+        Args:
+            trial_id: The trial.
+            attempt: Which of its attempts died.
+            reason: What is known of why.
+        """
+        if self._running.get(trial_id) != attempt:
+            return
+        del self._running[trial_id]
+        entry = self.ledger[trial_id]
+        self._deaths[trial_id] += 1
+        _log.warning("trial %s: attempt %d was lost: %s", trial_id, attempt, reason)
+        if entry.ended:
+            self._finish(entry)
+        elif self._deaths[trial_id] < DEATHS:
+            self._retries.append(trial_id)
+        else:
+            self._finish(entry, Failure(f"its process died {DEATHS} times; the last time: {reason}", "process died"))
+
+    def tick(self) -> Halt | None:
+        """Do what is due by the clock; called often, so cheap when nothing is.
+
+        Returns:
+            Why running trials have to be dropped now, or None.
+        """
+        limit = self.config.budget.seconds
+        if self._halt is None and limit is not None and self.upkeep.seconds >= limit:
+            self._halt = Halt.EXPIRED
+        if self.upkeep.tick():
+            self.interrupt()
+        return self._halt
+
+    # What the runtime calls.
+
+    def interrupt(self) -> None:
+        """Ask for a stop, from a signal handler too: running trials stay pending."""
+        self._halt = self._halt or Halt.INTERRUPTED
+
+    def drop_running(self, reason: str) -> None:
+        """Take the loss of everything that runs, such as of all workers at once."""
+        for trial_id, attempt in list(self._running.items()):
+            self.on_lost(trial_id, attempt, reason)
+
+    def enqueue(self, candidate: dict[str, Any]) -> None:
+        """Have the controller hand out a candidate first.
+
+        Raises:
+            SpecError: It is no candidate of the space.
+        """
+        chosen = self.controller.space.candidate(candidate)
+        self.controller.enqueue(chosen)
+        self.note("enqueued", candidate=chosen.to_json(), time=time.time())
+        self._dry = False
+
+    def close(self, halt: Halt | None) -> None:
+        """Settle why the search ends here; what is pending at an interruption stays pending.
+
+        Args:
+            halt: Why it was cut short, or None.
+        """
+        if halt is Halt.EXPIRED:
+            for entry in list(self.ledger.pending()):
+                if entry.outcome is None:
+                    self._tell(entry, make_outcome(entry, {}, Status.CANCELLED, halt.value, self._devices))
+        if halt is not None:
+            self.reason = halt.value
+        ran = any(entry.attempt for entry in self.ledger.entries.values())
+        self.failed = self.failed or (halt is None and ran and not self.ledger.succeeded)
+        self.upkeep.write_clock()
+
+    # How it goes on from where the journal ends.
+
+    def _adopt(self) -> None:
+        for record in self.controller.records.values():
+            self._rank(record)
+        pending = list(self.ledger.pending())
+        for entry in pending:
+            if entry.trial.same_as is None and not entry.ended:
+                (self._retries if entry.attempt else self._queue).append(entry.trial.trial_id)
+        self.checkpoints.sweep(self._kept() | {entry.trial.trial_id for entry in pending})
+        for entry in pending:
+            if entry.trial.same_as is not None:
+                self._follow(entry)
+        for entry in pending:
+            if entry.outcome is None and entry.ended:
+                self._finish(entry)
+        self._note_best()
+
+    # How a trial begins.
+
+    def _refill(self) -> None:
+        """Ask until the queue holds one trial and the lookahead, or the controller has none now."""
+        while self._halt is None and not self._dry and (missing := self._missing()) > 0:
+            began = time.perf_counter()
+            trials = self.controller.ask(missing)
+            self.upkeep.spent(time.perf_counter() - began)
+            self._dry = not trials
+            if trials:
+                self.note("asked", n=missing, trials=[trial.to_data() for trial in trials], time=time.time())
+            for trial in trials:
+                if trial.same_as is None:
+                    self._queue.append(trial.trial_id)
+                else:
+                    self._follow(self.ledger[trial.trial_id])
+        if not self._queue and self._halt is None:
+            self.reason = self._used_up()
+
+    def _missing(self) -> int:
+        missing = 1 + self.config.lookahead - len(self._queue)
+        trials = self.config.budget.trials
+        return missing if trials is None else min(missing, trials - self.ledger.started - len(self._queue))
+
+    def _used_up(self) -> str | None:
+        """Why no trial will ever be started again, or None."""
+        if self._missing() <= 0:
+            return "budget.trials"
+        if self.controller.finished is None and not self._running:
+            raise DriverError(f"controller {type(self.controller).__name__}: proposes nothing and waits for nothing")
+        return self.controller.finished
+
+    def _follow(self, entry: Entry) -> None:
+        """Answer a duplicate from the trial that it repeats, now or when that is told."""
+        original = entry.trial.same_as
+        assert original is not None
+        outcome = self.ledger[original].outcome
+        if outcome is None:
+            self._followers.setdefault(original, []).append(entry.trial.trial_id)
+        else:
+            self._tell(entry, replace(outcome, source="cache", cost={}))
+
+    def _passes(self, entry: Entry) -> bool:
+        """Whether a trial may start; else the controller is told why not."""
+        try:
+            static = self._measure(entry)
+        except Exception as error:  # noqa: BLE001 - a candidate that cannot be built is a failed trial
+            self._finish(entry, Failure.of(error))
+            return False
+        broken = violation(self.config.constraints, static)
+        if broken is None:
+            self._infeasible = 0
+            self._static[entry.trial.trial_id] = static
+            return True
+        self._infeasible += 1
+        self._tell(entry, make_outcome(entry, static, Status.INFEASIBLE, broken))
+        if self._infeasible >= INFEASIBLE_IN_A_ROW:
+            self._fail(f"{self._infeasible} candidates in a row break a constraint; the last one: {broken}")
+        return False
+
+    def _measure(self, entry: Entry) -> dict[str, float]:
+        return self._static_metrics(self.controller.space.realize(entry.trial.candidate))
+
+    def _start(self, entry: Entry) -> Assignment:
+        trial = entry.trial
+        attempt = entry.attempt + 1
+        inherits = trial.parent_id if trial.inherit != "none" else None
+        assignment = Assignment(
+            trial,
+            attempt,
+            folder=self.checkpoints.uri(trial.trial_id),
+            resume_from=self.checkpoint(trial.trial_id) if attempt > 1 else None,
+            parent_checkpoint=self.checkpoint(inherits) if inherits is not None else None,
+            log=self.storage.uri(f"logs/{trial.trial_id}.txt"),
+        )
+        self.note("started", trial=trial.trial_id, attempt=attempt, node=self._node, time=time.time())
+        self._running[trial.trial_id] = attempt
+        return assignment
+
+    def checkpoint(self, trial_id: str) -> str | None:
+        """Return where the newest whole checkpoint of a trial lies."""
+        from trainers.checkpoint import CheckpointError, load
+
+        for name in self.checkpoints.newest(trial_id):
+            try:
+                load(self.checkpoints.uri(name))
+            except CheckpointError as error:
+                _log.warning("trial %s: not used: %s", trial_id, error)
+            else:
+                return self.checkpoints.uri(name)
+        return None
+
+    # How a trial ends.
+
+    def _finish(self, entry: Entry, failure: Failure | None = None) -> None:
+        """Tell a trial that ran, or that cannot be built."""
+        static = self._static.pop(entry.trial.trial_id, None)
+        if static is None:
+            static = self._measure(entry) if failure is None else {}
+        status = status_of(entry) if failure is None else Status.FAILED
+        reason = None if failure is None else failure.reason
+        outcome = make_outcome(entry, static, status, reason, self._devices)
+        outcome = self._tell(entry, outcome, None if failure is None else failure.fingerprint)
+        self._note_best()
+        self.checkpoints.retain(self._kept())
+        if self.ledger.identical_failures >= IDENTICAL_FAILURES and not self.ledger.succeeded:
+            self._fail(f"{self.ledger.identical_failures} trials failed alike: {outcome.reason}")
+        self.upkeep.save_snapshot(self.controller)
+
+    def _tell(self, entry: Entry, outcome: Outcome, fingerprint: str | None = None) -> Outcome:
+        trial_id = entry.trial.trial_id
+        began = time.perf_counter()
+        outcome = self.controller.judge(trial_id, outcome).outcome
+        cause = {} if fingerprint is None else {"fingerprint": fingerprint}
+        self.note("told", trial=trial_id, outcome=outcome.to_data(), time=time.time(), **cause)
+        self._rank(self.controller.tell(trial_id, outcome))
+        self.upkeep.spent(time.perf_counter() - began)
+        self._dry = False
+        for follower in self._followers.pop(trial_id, ()):
+            self._follow(self.ledger[follower])
+        return outcome
+
+    def _rank(self, record: Record) -> None:
+        """Keep count of the best completed trials."""
+        if record.ranked and record.values is not None:
+            score = self.config.objectives[0].score(record.values[0])
+            bisect.insort(self._top, (-score, record.trial.trial_id))
+            del self._top[self.config.keep :]
+
+    def _kept(self) -> set[str]:
+        """Trials whose checkpoints stay: pending ones, parents still needed, the best, the front."""
+        pending = (*self._running, *self._retries, *self._queue)
+        parents = {self.ledger[trial_id].trial.parent_id for trial_id in pending}
+        front = self.controller.pareto_front if len(self.config.objectives) > 1 else ()
+        top = (trial_id for _, trial_id in self._top)
+        return {trial_id for trial_id in (*pending, *parents, *front, *top, self.controller.best) if trial_id}
+
+    def _note_best(self) -> None:
+        best = self.controller.best
+        if best is not None and best != self._best:
+            self._best = best
+            entry = self.ledger[best]
+            assert entry.outcome is not None
+            write_best(self.storage, entry.trial, entry.outcome, self.ledger.finals.get(best))
+
+    def _fail(self, reason: str) -> None:
+        self.reason, self.failed = reason, True
+
+    def note(self, kind: str, **fields: Any) -> None:
+        """Write a record, then take it into the book."""
+        self._journal.append(kind, **fields)
+        self.ledger.apply(kind, fields)

@@ -1,0 +1,110 @@
+"""Ray's start and end: with token authentication, without dashboard, and silent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.errors import SpecError
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray listens on all interfaces whatever it is told.
+    "RAY_AUTH_MODE": "token",
+    # Tune's own output, loggers, signal handling and experiment state.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+_WORKER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
+LOCAL = "local"
+
+
+def prepare() -> None:
+    """Set what Ray reads from the environment when it is imported; call it before that."""
+    late = "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token"
+    for name, value in (_QUIET | _WORKER).items():
+        os.environ.setdefault(name, value)
+    if late and os.environ["RAY_AUTH_MODE"] == "token":
+        from ray._raylet import Config
+
+        Config.initialize(json.dumps({"AUTH_MODE": "token"}))
+
+
+class RayRuntime:
+    """A running Ray, ours or the caller's; a context manager. Start it in the main thread.
+
+    Ray's processes end with the thread that started them.
+
+    Args:
+        address: None or `local`: a Ray of our own on this machine; else `auto` or HOST:PORT.
+        cpus: CPUs that a Ray of our own counts with; None: those there are.
+    """
+
+    def __init__(self, address: str | None = None, cpus: int | None = None) -> None:
+        self.address = address or LOCAL
+        self._cpus = cpus
+        self._ours = False
+
+    def __enter__(self) -> RayRuntime:
+        prepare()
+        import ray
+
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        if ray.is_initialized():
+            return self
+        try:
+            ray.init(**self._arguments())
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise SpecError(f"Ray must be reachable: {line}", self.address, path="--address") from error
+        self._ours = True
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the Ray of our own with all its processes, or leave the cluster; a second call does nothing."""
+        if self._ours:
+            import ray
+
+            self._ours = False
+            ray.shutdown()
+
+    def nodes(self) -> list[Mapping[str, float]]:
+        """What each living node has."""
+        import ray
+
+        return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+    def free(self) -> Mapping[str, float]:
+        """What the cluster has that nobody uses now."""
+        import ray
+
+        found: Mapping[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+        return found
+
+    @property
+    def node(self) -> str | None:
+        """Name of the only node, or None when there are several."""
+        import ray
+
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        return str(alive[0]["NodeManagerHostname"]) if len(alive) == 1 else None
+
+    def _arguments(self) -> dict[str, Any]:
+        quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if self.address == LOCAL:
+            if not any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+                os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            return {"address": LOCAL, "include_dashboard": False, "num_cpus": self._cpus, **quiet}
+        return {"address": self.address, "runtime_env": {"env_vars": dict(_WORKER)}, **quiet}

@@ -1,0 +1,114 @@
+"""Resume: the driver's book and the controller's state, rebuilt from the newest snapshot and the journal.
+
+The controller is called again as the journal says, in its order, and what it answers is compared with what was written.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from cluster import snapshot
+from cluster.checkpoints import Checkpoints
+from cluster.journal import Record, headers, read
+from cluster.ledger import Ledger
+from cluster.storage import Storage
+from controllers.base import Controller
+from controllers.trial import Outcome, Verdict
+from search_spaces.candidate import Candidate
+
+
+class ReplayError(Exception):
+    """The journal and this search do not belong together; the text is one line for the user."""
+
+
+@dataclass
+class Replayed:
+    """What a resume begins with.
+
+    Args:
+        ledger: The book up to the journal's end.
+        records: Number of records in the journal.
+        snapshot: Number of records in the snapshot that was used; 0: none was.
+        seconds: How long the controller's part took.
+    """
+
+    ledger: Ledger
+    records: int = 0
+    snapshot: int = 0
+    seconds: float = 0.0
+
+
+def check_headers(storage: Storage, expected: dict[str, str | int]) -> None:
+    """Refuse to go on with another space, other data or another seed than the search began with.
+
+    Args:
+        storage: The storage of the search.
+        expected: `space`, `data` and `seed` as they are now.
+
+    Raises:
+        ReplayError: One of them differs.
+    """
+    names = {"space": "search space", "data": "data", "seed": "root seed"}
+    for header in headers(storage):
+        for key, what in names.items():
+            if header.get(key) != expected[key]:
+                raise ReplayError(
+                    f"{key}: a search goes on with the {what} it began with; got {expected[key]}; "
+                    f"allowed {header.get(key)}; put the old one back, or start a search of another name"
+                )
+
+
+def replay(storage: Storage, controller: Controller[Any], checkpoints: Checkpoints) -> Replayed:
+    """Bring a fresh controller to where the journal ends.
+
+    Args:
+        storage: The storage of the search, its journal held.
+        controller: As the search file makes it; is changed.
+        checkpoints: Is told what the journal names; no file is touched.
+
+    Raises:
+        ReplayError: The controller answers otherwise than the journal says; the text names the record.
+    """
+    records = list(read(storage))
+    found = snapshot.load_newest(storage, limit=len(records))
+    replayed = Replayed(Ledger(), len(records))
+    began = time.monotonic()
+    if found is not None:
+        state, replayed.snapshot = found
+        controller.load_state_dict(state)
+    for record in records:
+        try:
+            replayed.ledger.apply(record.kind, record.fields)
+            if record.kind == "reported" and record.fields["checkpoint"] is not None:
+                checkpoints.note(record.fields["trial"], record.fields["checkpoint"])
+            if record.offset >= replayed.snapshot:
+                _repeat(controller, record)
+        except (KeyError, ValueError) as error:
+            what = f"{record.offset} ({record.kind})"
+            raise ReplayError(f"journal record {what}: cannot be repeated: {error}") from error
+    replayed.seconds = time.monotonic() - began
+    return replayed
+
+
+def _repeat(controller: Controller[Any], record: Record) -> None:
+    fields = record.fields
+    if record.kind == "asked":
+        trials = [trial.to_data() for trial in controller.ask(fields["n"])]
+        _compare(record, trials, fields["trials"])
+    elif record.kind == "reported":
+        verdict = controller.report(fields["trial"], fields["step"], fields["metrics"])
+        _compare(record, verdict, Verdict(fields["verdict"]))
+    elif record.kind == "told":
+        controller.tell(fields["trial"], Outcome.from_data(fields["outcome"]))
+    elif record.kind == "enqueued":
+        controller.enqueue(Candidate.from_json(fields["candidate"]))
+
+
+def _compare(record: Record, now: object, then: object) -> None:
+    if now != then:
+        raise ReplayError(
+            f"journal record {record.offset} ({record.kind}): the controller must answer as it did; got {now}; "
+            f"the journal says {then}; resume with the versions that began the search"
+        )

@@ -1,0 +1,69 @@
+"""What a trial gets, how many fit, and whether any node can hold one at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import SpecError
+
+if TYPE_CHECKING:
+    from cluster.config import Resources
+
+
+def bundle(resources: Resources) -> dict[str, float]:
+    """Return what Ray sets aside for one trial.
+
+    Args:
+        resources: As the search file says.
+    """
+    found = {"CPU": float(resources.cpus)}
+    if resources.gpus:
+        found["GPU"] = float(resources.gpus)
+    return found
+
+
+def concurrency(resources: Resources, free: Mapping[str, float]) -> int:
+    """Return how many trials run at a time: what the file says, else as many as fit, at least one.
+
+    Args:
+        resources: As the search file says.
+        free: Resource name -> amount.
+    """
+    if resources.concurrency is not None:
+        return resources.concurrency
+    return max(1, min(int(free.get(name, 0.0) // amount) for name, amount in bundle(resources).items()))
+
+
+def check_fits(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> None:
+    """Refuse a trial that no node can ever hold.
+
+    Args:
+        resources: As the search file says.
+        nodes: What each node has in all.
+
+    Raises:
+        SpecError: The trial is too large for every node.
+    """
+    if resources.workers > 1:
+        raise SpecError("a trial runs in one process in this version", resources.workers, "1", "resources/workers")
+    need = bundle(resources)
+    if any(all(node.get(name, 0.0) >= amount for name, amount in need.items()) for node in nodes):
+        return
+    names = {"CPU": "cpus", "GPU": "gpus"}
+    for name, amount in need.items():
+        largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
+        if largest < amount:
+            path = f"resources/{names[name]}"
+            raise SpecError("a trial must fit on a node", amount, f"at most {largest:g}, the largest node's", path)
+    raise SpecError("a trial must fit on a node", need, "what one node has at once", "resources")
+
+
+def device(resources: Resources) -> str:
+    """Return the torch device of a trial; Ray shows a trial its own devices alone."""
+    return "cuda" if resources.gpus else "cpu"
+
+
+def describe(free: Mapping[str, Any]) -> str:
+    """Return the resources that people ask about, as text."""
+    return ", ".join(f"{free[name]:g} {name}" for name in ("CPU", "GPU") if free.get(name))

@@ -1,0 +1,262 @@
+"""One driver start, from opening the data to the last line of the journal.
+
+What takes long begins early and side by side: reading the data, importing mlflow in the sink's process, starting Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from cluster import resources
+from cluster.checkpoints import Checkpoints
+from cluster.config import SearchConfig
+from cluster.driver import Driver
+from cluster.executors.base import Executor, Halt, Shared
+from cluster.journal import Journal, headers
+from cluster.lock import LockedError, alive, describe
+from cluster.mlflow_process import SinkProcess
+from cluster.preflight import check_controller
+from cluster.ray_runtime import RayRuntime, prepare
+from cluster.replay import check_headers, replay
+from cluster.signals import Signals
+from cluster.storage import Storage
+from cluster.tables import Tables
+from cluster.upkeep import STOP_FILE, Upkeep
+from cluster.winner import finish
+from controllers.base import Controller
+from search_spaces.space import Space
+
+SINK_READY_SECONDS = 20.0
+SINK_DRAIN_SECONDS = 120.0
+OK, FAILED, INTERRUPTED = 0, 1, 130
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a driver start ended.
+
+    Args:
+        reason: `budget.trials`, `budget.seconds`, `exhausted`, `converged`, `interrupted`, or what went wrong.
+        code: Exit code: 0 done, 1 failed, 130 interrupted.
+        best: The best trial, or None.
+        sent: Whether the tracking store has everything.
+        sink: What the sink said at its end.
+    """
+
+    reason: str
+    code: int
+    best: str | None = None
+    sent: bool = True
+    sink: str = ""
+
+
+class Opened:
+    """The data of a task, being opened in a thread of its own.
+
+    Args:
+        config: The search.
+    """
+
+    def __init__(self, config: SearchConfig) -> None:
+        self._task = config.task
+        self._error: BaseException | None = None
+        self.data: Any = None
+        self.fingerprint = ""
+        self.shape: Any = None
+        self._thread = threading.Thread(target=self._open, name="data", daemon=True)
+        self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> Opened:
+        """Wait until the data is there, or for `timeout` seconds.
+
+        Raises:
+            SpecError: It cannot be used.
+        """
+        self._thread.join(timeout)
+        return self.refuse()
+
+    def refuse(self) -> Opened:
+        """Raise what is known to be wrong by now, without waiting."""
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def _open(self) -> None:
+        try:
+            self.data = self._task.open()
+            self.fingerprint = self._task.fingerprint(self.data)
+            self.shape = self._task.shape(self.data)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            self._error = error
+
+
+def drive(
+    config: SearchConfig,
+    storage: Storage,
+    *,
+    address: str | None = None,
+    executor: Literal["tune", "local"] = "tune",
+    takeover: bool = False,
+    on_tick: Sequence[Callable[[], object]] = (),
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    space: Space | None = None,
+    opened: Opened | None = None,
+) -> End:
+    """Run a search, from its beginning or from where its journal ends.
+
+    Args:
+        config: The search.
+        storage: Its own folder.
+        address: A Ray that runs already, `auto` or HOST:PORT; None: one of our own.
+        executor: `tune`, or `local` for trials in this process.
+        takeover: Go on even where another driver seems to live.
+        on_tick: Called about twice a second.
+        enqueue: Candidates to evaluate first, at the first start.
+        space: The space; None: as the search says.
+        opened: The data, being opened already; None: it is opened here.
+
+    Raises:
+        SpecError: Something about the search is wrong: data, resources, controller.
+        LockedError: Another driver runs this search.
+        ReplayError: The journal belongs to another search.
+    """
+    if not takeover and (holder := alive(storage)) is not None:
+        rule = f"{storage.uri()}: one driver may run a search; held by {describe(holder)}"
+        raise LockedError(f"{rule}; stop that one, or wait for its end")
+    with Signals() as signals:
+        opened = opened or Opened(config)
+        controller = check_controller(config, space or config.make_space())
+        sink = _start_sink(config, storage)
+        try:
+            session = _Session(config, storage, controller, signals, takeover, tuple(on_tick), tuple(enqueue))
+            end = session.run_here(opened) if executor == "local" else session.run_on_ray(opened, address)
+        except BaseException:
+            if sink is not None:
+                sink.drain(SINK_DRAIN_SECONDS)
+            raise
+        if sink is None:
+            return end
+        sent = sink.drain(SINK_DRAIN_SECONDS)
+        return End(end.reason, end.code, end.best, sent, sink.summary)
+
+
+def _start_sink(config: SearchConfig, storage: Storage) -> SinkProcess | None:
+    if config.tracking is None:
+        return None
+    log = None if storage.folder is None else storage.folder / "logs" / "mlflow.txt"
+    return SinkProcess(storage, config.tracking.uri, config.tracking.experiment, config.name, log)
+
+
+@dataclass
+class _Session:
+    """What one driver start holds."""
+
+    config: SearchConfig
+    storage: Storage
+    controller: Controller[Any]
+    signals: Signals
+    takeover: bool
+    on_tick: tuple[Callable[[], object], ...]
+    enqueue: tuple[Mapping[str, Any], ...]
+
+    def run_here(self, opened: Opened) -> End:
+        """Run the trials in this process."""
+        from cluster.executors.local import LocalExecutor
+
+        shared = self._shared(opened.wait())
+        many = self.config.resources.concurrency or 1
+        return self._run(opened, LocalExecutor(shared), many, platform.node())
+
+    def run_on_ray(self, opened: Opened, address: str | None) -> End:
+        """Run the trials as Tune's."""
+        prepare()
+        from cluster.executors.tune import TuneExecutor
+
+        opened.refuse()
+        wanted = self.config.resources
+        cpus = None if wanted.concurrency is None else wanted.concurrency * wanted.cpus
+        with RayRuntime(address, cpus) as ray:
+            self.signals.install()
+            resources.check_fits(wanted, ray.nodes())
+            many = resources.concurrency(wanted, ray.free())
+            shared = self._shared(opened.wait())
+            return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
+
+    def _shared(self, opened: Opened) -> Shared:
+        task, wanted = self.config.task, self.config.resources
+        return Shared(task, self.controller.space, opened.data, resources.device(wanted), wanted.cpus)
+
+    def _run(self, opened: Opened, executor: Executor, concurrency: int, node: str | None) -> End:
+        marks: dict[str, str | int]
+        marks = {"space": self.controller.space.fingerprint, "data": opened.fingerprint, "seed": self.config.seed}
+        check_headers(self.storage, marks)
+        journal = Journal.open(self.storage, {**marks, "versions": _versions()}, takeover=self.takeover)
+        try:
+            self.storage.delete(STOP_FILE)
+            _warn_of_versions(self.storage)
+            tables = Tables(self.storage)
+            driver = self._driver(opened, journal, tables, concurrency, node)
+            self.signals.on_request(driver.interrupt)
+            halt = executor.run(driver)
+            driver.close(halt)
+            if halt is not Halt.INTERRUPTED:
+                finish(driver, opened.data, opened.shape)
+            tables.close()
+            reason = driver.reason or "done"
+            driver.note("end", reason=reason, time=time.time())
+        finally:
+            journal.close()
+        code = INTERRUPTED if halt is Halt.INTERRUPTED else FAILED if driver.failed else OK
+        return End(reason, code, driver.controller.best)
+
+    def _driver(self, opened: Opened, journal: Journal, tables: Tables, concurrency: int, node: str | None) -> Driver:
+        checkpoints = Checkpoints(self.storage)
+        replayed = replay(self.storage, self.controller, checkpoints)
+        task, shape = self.config.task, opened.shape
+        driver = Driver(
+            self.config,
+            self.controller,
+            journal,
+            self.storage,
+            checkpoints,
+            replayed.ledger,
+            Upkeep(self.storage, journal, replayed, (tables.update, *self.on_tick)),
+            lambda spec: task.static_metrics(spec, shape),
+            concurrency,
+            node,
+        )
+        if replayed.records == 0:
+            for candidate in self.enqueue:
+                driver.enqueue(dict(candidate))
+        return driver
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("deepspace", "torch", "ray", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {**found, "python": platform.python_version()}
+
+
+def _warn_of_versions(storage: Storage) -> None:
+    """A resume under other versions goes on, and says so: results may differ in their last bits."""
+    written = headers(storage)
+    if len(written) < 2:
+        return
+    now, before = _versions(), written[-2].get("versions", {})
+    names = [name for name in before if now.get(name, before[name]) != before[name]]
+    changed = [f"{name} {before[name]} -> {now[name]}" for name in names]
+    if changed:
+        _log.warning("resumed under other versions: %s", ", ".join(changed))

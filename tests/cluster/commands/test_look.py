@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from cluster.commands import look
+from cluster.search import Search
+from search_spaces.errors import SpecError
+from tests.cluster.test_search import make, run
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Search:
+    return run(make(tmp_path))
+
+
+def test_show_prints_the_best_and_where_it_stands(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert look.show("parabola", False, str(tmp_path / "runs")) == 0
+    text = capsys.readouterr().out
+    assert search.best is not None
+    assert text.startswith("parabola: 6 COMPLETED; budget.trials;")
+    assert f"best: {search.best.trial_id}" in text
+    look.show("parabola", True, str(tmp_path / "runs"))
+    assert json.loads(capsys.readouterr().out)["best"]["trial_id"] == search.best.trial_id
+
+
+def test_report_is_written_into_the_run_or_where_one_wants_it(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    look.report("parabola", None, str(tmp_path / "runs"))
+    assert capsys.readouterr().out.strip() == str(tmp_path / "runs" / "parabola" / "report" / "report.html")
+    look.report("parabola", str(tmp_path / "mine"), str(tmp_path / "runs"))
+    assert "parabola" in (tmp_path / "mine" / "report.html").read_text()
+    with pytest.raises(SpecError, match="--out: cannot be written"):
+        look.report("parabola", str(tmp_path / "mine" / "report.html"), str(tmp_path / "runs"))
+
+
+def test_ui_of_a_search_without_mlflow_is_refused(search: Search, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="this search goes without MLflow"):
+        look.ui("parabola", None, str(tmp_path / "runs"), None)

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+from cluster.checkpoints import Checkpoints
+from cluster.storage import Storage
+
+
+def _write(storage: Storage, *names: str) -> None:
+    for name in names:
+        storage.write_atomic(f"checkpoints/{name}", b"weights")
+
+
+def _files(storage: Storage) -> list[str]:
+    trials = storage.list("checkpoints")
+    return [f"{trial}/{file}" for trial in trials for file in storage.list(f"checkpoints/{trial}")]
+
+
+def test_the_newest_two_stay_while_a_trial_runs(tmp_path: Path) -> None:
+    storage = Storage.open(tmp_path)
+    checkpoints = Checkpoints(storage)
+    for step in range(1, 5):
+        name = f"t0/1-{step}.pt"
+        _write(storage, name)
+        checkpoints.reported("t0", name)
+        assert _files(storage) == [f"t0/1-{kept}.pt" for kept in range(max(1, step - 1), step + 1)]
+    checkpoints.reported("t0", "t0/1-4.pt")
+    assert checkpoints.newest("t0") == ("t0/1-4.pt", "t0/1-3.pt")
+    assert checkpoints.newest("t1") == ()
+    assert checkpoints.uri("t0/1-4.pt") == f"{tmp_path}/checkpoints/t0/1-4.pt"
+
+
+def test_the_order_is_that_of_the_journal_not_of_the_names(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(Storage.open(tmp_path))
+    for name in ("t0/1-9.pt", "t0/1-10.pt", "t0/2-11.pt"):
+        checkpoints.note("t0", name)
+    assert checkpoints.newest("t0") == ("t0/2-11.pt", "t0/1-10.pt")
+
+
+def test_afterwards_only_those_of_kept_trials_stay(tmp_path: Path) -> None:
+    storage = Storage.open(tmp_path)
+    checkpoints = Checkpoints(storage)
+    for trial in ("t0", "t1", "t2"):
+        _write(storage, f"{trial}/1-1.pt", f"{trial}/1-2.pt")
+        for step in (1, 2):
+            checkpoints.reported(trial, f"{trial}/1-{step}.pt")
+    checkpoints.retain({"t1", "t7"})
+    assert _files(storage) == ["t1/1-1.pt", "t1/1-2.pt"]
+    assert checkpoints.newest("t0") == ()
+
+
+def test_a_resume_deletes_what_the_journal_does_not_name(tmp_path: Path) -> None:
+    storage = Storage.open(tmp_path)
+    checkpoints = Checkpoints(storage)
+    _write(storage, "t0/1-1.pt", "t0/1-2.pt", "t0/1-3.pt", "t1/1-1.pt", "t2/1-1.pt", "t2/2-9.pt")
+    for name in ("t0/1-1.pt", "t0/1-2.pt", "t2/1-1.pt"):
+        checkpoints.note(name[:2], name)
+    assert len(_files(storage)) == 6
+    checkpoints.sweep({"t0", "t1"})
+    assert _files(storage) == ["t0/1-1.pt", "t0/1-2.pt"]
+    assert checkpoints.newest("t2") == ()

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from cluster.history import TrialRow
+from cluster.journal import Journal, read
+from cluster.mlflow_summary import artifacts, note, search_params, trial_params
+from cluster.searchfile import mapping
+from cluster.standing import Standing
+from controllers.objective import Constraint, Objective
+from controllers.trial import Status
+from search_spaces.candidate import Candidate
+from tests.cluster import samples
+
+
+def _standing(folder: Path) -> Standing:
+    storage = samples.storage(folder)
+    journal = Journal.open(storage, {})
+    for number in range(4):
+        samples.run_trial(journal, number, status=Status.FAILED if number == 1 else Status.COMPLETED)
+    journal.close()
+    standing = Standing(storage, [Objective(metric="val/accuracy")], [Constraint(metric="cost/params", max=101.0)])
+    for record in read(storage):
+        standing.take(record)
+    return standing
+
+
+def test_parameters_are_the_decisions_those_higher_up_first() -> None:
+    values = {f"deep/er/{index}": index for index in range(150)} | {"lr": 0.1, "skips": (0, 2)}
+    row = TrialRow("t0", Candidate(values), 0, 1, "train")  # type: ignore[arg-type]
+    params = trial_params(row)
+    assert len(params) == 100 and params["lr"] == 0.1 and params["skips"] == "[0, 2]"
+    assert "deep/er/97" in params and "deep/er/98" not in params
+
+
+def test_parameters_of_a_search_are_its_file_without_what_may_change() -> None:
+    params = search_params(mapping(samples.SEARCH_FILE))
+    assert params["controller/kind"] == "random" and params["seed"] == 7 and params["task/target"] == "m:f"
+    assert params["objectives"] == '[{"metric": "val/accuracy", "mode": "max"}]'
+    assert not [name for name in params if name.startswith(("budget", "schema", "space"))]
+
+
+def test_the_note_shows_the_best_with_links(tmp_path: Path) -> None:
+    text = note(_standing(tmp_path), "7", {"t000000": "abc"})
+    lines = text.splitlines()
+    assert lines[0] == "4 trials: 3 completed, 1 failed."
+    assert lines[2:4] == ["| trial | val/accuracy | steps |", "|---|---|---|"]
+    # Trial 1 failed, 2 and 3 break the constraint.
+    assert lines[4:] == ["| [t000000](#/experiments/7/runs/abc) | 0.6667 | 2 |"]
+
+
+def test_the_files_are_the_table_and_what_lies_ready(tmp_path: Path) -> None:
+    standing = _standing(tmp_path)
+    storage = samples.storage(tmp_path)
+    storage.write_atomic("best/architecture.json", b"{}")
+    storage.write_atomic("best/deep/er.json", b"{}")
+    storage.write_atomic("artifacts/t000002/network.svg", b"<svg/>")
+    found = {(trial, name): data for trial, name, data in artifacts(storage, standing)}
+    assert set(found) == {
+        (None, "trials.parquet"),
+        (None, "trials.csv"),
+        (None, "best/architecture.json"),
+        ("t000002", "network.svg"),
+    }
+    (tmp_path / "t.parquet").write_bytes(found[None, "trials.parquet"])
+    (tmp_path / "t.csv").write_bytes(found[None, "trials.csv"])
+    ids = [f"t{number:06d}" for number in range(4)]
+    assert pq.read_table(tmp_path / "t.parquet")["trial_id"].to_pylist() == ids
+    table = pyarrow.csv.read_csv(tmp_path / "t.csv")
+    assert table["trial_id"].to_pylist() == ids and table["p:architecture/skips"][3].as_py() == "[0, 3]"

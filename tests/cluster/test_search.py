@@ -1,0 +1,153 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.config import Budget, Tracking
+from cluster.search import Search
+from controllers.objective import Objective
+from search_spaces.domains import Float, Integer
+from search_spaces.errors import SpecError
+from search_spaces.spec import Hole, Spec, hole
+from tests.cluster.files import write_search
+from trainers.trial import TrialContext
+
+
+class Point(Spec):
+    x: Hole[float] = 0.0
+    n: Hole[int] = 1
+
+
+TEMPLATE = Point(x=hole(Float(0.0, 1.0)), n=hole(Integer(1, 3)))
+
+
+def parabola(spec: Point, trial: TrialContext) -> Iterator[dict[str, float]]:
+    for step in range(1, trial.fidelity + 1):
+        yield {"score": -((spec.x - 0.3) ** 2) + 0.01 * step, "size": float(spec.n)}
+
+
+def make(folder: Path, **sections: Any) -> Search:
+    given: dict[str, Any] = {
+        "name": "parabola",
+        "controller": "random",
+        "budget": {"trials": 6, "epochs": 2},
+        "objectives": [{"metric": "score"}],
+        "resources": {"concurrency": 1},
+        "tracking": None,
+        "storage": str(folder / "runs"),
+    }
+    return Search(TEMPLATE, task=parabola, **{**given, **sections})
+
+
+def run(search: Search) -> Search:
+    return search.run(executor="local", progress=False)
+
+
+def test_a_search_made_in_python_finds_its_best(tmp_path: Path) -> None:
+    search = run(make(tmp_path))
+    assert (search.reason, search.code) == ("budget.trials", 0)
+    table = search.trials
+    scores = dict(zip(table["trial_id"].to_pylist(), table["m:score"].to_pylist(), strict=True))
+    assert len(scores) == 6
+    assert search.best is not None
+    assert search.best.trial_id == max(scores, key=lambda trial_id: scores[trial_id])
+    # The function was given specs, not plain data, and so is who looks at the result.
+    assert isinstance(search.best.spec, Point)
+    assert search.best.metrics["score"] == pytest.approx(-((search.best.spec.x - 0.3) ** 2) + 0.02)
+
+
+def test_sections_may_be_specs(tmp_path: Path) -> None:
+    goals = (Objective(metric="score"), Objective(metric="size", mode="min"))
+    search = make(tmp_path, budget=Budget(trials=9), objectives=goals, tracking=Tracking(uri="sqlite:///x.db"))
+    assert search.config.budget.trials == 9
+    search = run(make(tmp_path, budget=Budget(trials=9), objectives=goals))
+    front = search.pareto_front
+    for found in front:
+        better = [o for o in front if o.metrics["score"] > found.metrics["score"]]
+        assert all(other.metrics["size"] > found.metrics["size"] for other in better)
+    rows = search.trials.to_pylist()
+    smallest = min(row["m:size"] for row in rows)
+    assert any(found.metrics["size"] == smallest for found in front)
+
+
+def test_a_wrong_section_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="budget: unknown key 'trial', did you mean 'trials'"):
+        make(tmp_path, budget={"trial": 3})
+
+
+def test_a_resume_goes_on_where_the_journal_ends(tmp_path: Path) -> None:
+    whole = run(make(tmp_path, name="whole", budget={"trials": 8}))
+    search = run(make(tmp_path, name="parts", budget={"trials": 5}))
+    search.set_trials(8)
+    search.resume(executor="local", progress=False)
+    assert search.trials["candidate_id"].to_pylist() == whole.trials["candidate_id"].to_pylist()
+    assert "trials: 8" in (tmp_path / "runs" / "parts" / "search.yaml").read_text()
+
+
+def test_a_run_is_opened_by_name(tmp_path: Path) -> None:
+    run(make(tmp_path))
+    search = Search.open("parabola", tmp_path / "runs")
+    assert search.trials.num_rows == 6
+    assert search.stop() is False
+
+
+def test_a_search_that_was_not_begun_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="this search was not begun; got 'parabola'"):
+        _ = make(tmp_path).best
+
+
+def test_a_resume_with_a_changed_space_is_refused_with_its_file(tmp_path: Path) -> None:
+    run(make(tmp_path))
+    file = tmp_path / "runs" / "parabola" / "search.yaml"
+    changed = re.sub(r"- 3\n", "- 4\n", file.read_text())
+    assert changed != file.read_text()
+    file.write_text(changed)
+    search = Search.open("parabola", tmp_path / "runs")
+    with pytest.raises(SpecError, match=f"^{file}: space: a search goes on with the space that it began with"):
+        search.resume(executor="local", progress=False)
+
+
+def test_presets_are_written_out_and_mean_the_same_space(tmp_path: Path) -> None:
+    search = Search.from_yaml(write_search(tmp_path), [f"storage={tmp_path}/runs", "tracking=null"])
+    before = search.space.fingerprint
+    run(search)
+    text = (tmp_path / "runs" / "small" / "search.yaml").read_text()
+    assert "preset" not in text and "stride_height: 1" in text
+    again = Search.open("small", tmp_path / "runs")
+    assert again.space.fingerprint == before
+    assert again.best is not None and again.best.metrics["test/accuracy"] > 0
+
+
+def test_a_given_name_is_exact_and_a_files_name_is_numbered(tmp_path: Path) -> None:
+    file = write_search(tmp_path)
+    sets = [
+        f"storage={tmp_path}/runs",
+        "tracking=null",
+        "task={kind: function, target: 'tests.cluster.test_search:one'}",
+    ]
+    sets += ["space={x: {integer: [1, 3]}}", "objectives=[{metric: score}]"]
+    names = [run(Search.from_yaml(file, sets)).run_folder.name for _ in range(2)]
+    assert names == ["small", "small-2"]
+    with pytest.raises(SpecError, match="this name is taken; got 'small-2'"):
+        run(Search.from_yaml(file, sets, name="small-2"))
+
+
+def one(spec: Any, trial: TrialContext) -> Iterator[dict[str, float]]:
+    yield {"score": float(spec["x"])}
+
+
+def test_what_is_logged_is_kept(tmp_path: Path) -> None:
+    search = run(make(tmp_path, seed=7))
+    text = (tmp_path / "runs" / "parabola" / "log.txt").read_text()
+    assert "parabola begins, seed 7" in text
+    assert "parabola ended: budget.trials" in text
+    assert search.sent
+
+
+@pytest.mark.slow
+def test_a_search_that_is_refused_after_all_frees_its_name(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="resources/cpus: a trial must fit on a node"):
+        make(tmp_path, resources={"cpus": 9999}).run(progress=False)
+    assert not (tmp_path / "runs" / "parabola").exists()

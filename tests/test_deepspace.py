@@ -1,0 +1,31 @@
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import deepspace
+
+
+def test_every_name_is_there_and_is_what_it_is_at_home() -> None:
+    for name in deepspace.__all__:
+        assert getattr(deepspace, name).__name__ == name or name == "Hole"
+
+
+def test_the_type_checker_sees_the_same_names() -> None:
+    tree = ast.parse(Path(deepspace.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == deepspace._HOME
+
+
+def test_an_unknown_name_is_refused_with_the_known() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Serch'; it has .*Search"):
+        _ = deepspace.Serch
+
+
+def test_importing_it_imports_nothing_else() -> None:
+    code = "import sys, deepspace; print([n for n in ('torch', 'numpy', 'pydantic', 'cluster') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
