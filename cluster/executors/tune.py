@@ -43,6 +43,7 @@ class _Bridge:
         self.halt: Halt | None = None
         self.reasons: dict[str, str] = {}
         self.progress = 0
+        self.controller: Any = None
         self._attempts: dict[str, Assignment] = {}
         self._words: dict[str, Word] = {}
 
@@ -81,6 +82,11 @@ class _Bridge:
         if self.halt is not None:
             raise _Leave
         return False
+
+    def drop_actors(self) -> None:
+        """Kill what runs, once Tune was left, and give its resources back; a step may take minutes."""
+        if self.controller is not None:
+            self.controller._actor_manager.cleanup()
 
     def _guarded(self, call: Any, *arguments: Any) -> Any:
         """Carry an error of the driver past Tune, which would make a text of it and go on."""
@@ -131,6 +137,9 @@ class _TuneScheduler(FIFOScheduler):
         just being started, is thrown away: after one lost actor, short trials would share one for good.
         """
 
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        _BRIDGES[self._key].controller = tune_controller._tune_controller
+
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         text = Path(trial.error_file).read_text() if trial.error_file and Path(trial.error_file).exists() else ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -164,6 +173,7 @@ class TuneExecutor:
                 self._fit(key, driver.concurrency)
                 return None
             except _Leave:
+                bridge.drop_actors()
                 if bridge.error is not None:
                     raise bridge.error from None
                 return bridge.halt

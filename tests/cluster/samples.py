@@ -65,7 +65,7 @@ def ask(journal: Journal, *trials: Trial) -> None:
 
 def start(journal: Journal, number: int, attempt: int = 1) -> None:
     """Write that an attempt began."""
-    time = moment(number, 0) + 0.5
+    time = moment(number, 0) + 0.5 * attempt
     journal.append("started", trial=f"t{number:06d}", attempt=attempt, node="local", time=time)
 
 

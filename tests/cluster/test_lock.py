@@ -60,6 +60,13 @@ def test_a_process_number_used_again_is_another_process(tmp_path: Path, caplog: 
     assert "that process has ended" in caplog.text
     assert process_start(os.getpid()) == process_start(os.getpid()) is not None
     assert process_start(2**22 + 1) is None
+    # One that has ended and was not waited for is in the table of processes, and holds nothing.
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    deadline = time.monotonic() + 10
+    while process_start(ended.pid) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    ended.wait()
 
 
 def test_another_host_counts_by_its_heartbeat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import mlflow_sink
+from cluster import mlflow_sender, mlflow_sink
 from cluster.journal import Journal
 from cluster.mlflow_process import read_state
 from tests.cluster import samples, stores
@@ -50,13 +50,18 @@ def test_the_driver_is_told_when_the_run_is_there(
 ) -> None:
     storage = samples.storage(tmp_path / "run")
     uri = stores.database(tmp_path, tmp_path_factory.mktemp("template"))
+    journal = Journal.open(storage, samples.HEADER)
+    for number in range(3):
+        samples.run_trial(journal, number)
+    journal.close()
+    monkeypatch.setattr(mlflow_sender, "BATCH_RECORDS", 5)
     pauses: list[float] = []
-    monkeypatch.setattr(mlflow_sink, "_input_ended", lambda timeout: pauses.append(timeout) or len(pauses) > 2)
+    monkeypatch.setattr(mlflow_sink, "_input_ended", lambda timeout: pauses.append(timeout) or len(pauses) > 4)
     assert mlflow_sink.main([storage.uri(), "--tracking", uri, "--experiment", "digits", "--name", "sample"]) == 0
     parent, _ = stores.runs(uri, "digits")
     assert capsys.readouterr().out.splitlines()[0] == f"ready {parent.info.experiment_id} {parent.info.run_id}"
-    # It looks at once, and then once a second.
-    assert pauses == [0.0, 1.0, 1.0]
+    # It looks at once, goes on while there is more, and then looks once a second.
+    assert pauses == [0.0, 0.0, 0.0, 1.0, 1.0]
 
 
 def test_the_input_has_ended_when_its_writer_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

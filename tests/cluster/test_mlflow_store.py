@@ -88,6 +88,7 @@ def test_a_deleted_experiment_comes_back(uri: str) -> None:
     first = RunStore(uri, "digits").experiment_id
     stores.client(uri).delete_experiment(first)
     assert RunStore(uri, "digits").experiment_id == first
+    assert stores.client(uri).get_experiment(first).lifecycle_stage == "active"
 
 
 RACE = """

@@ -69,6 +69,12 @@ def test_a_damaged_newest_falls_back_with_a_warning(tmp_path: Path, caplog: pyte
             assert found is not None and found[0]["at"] == 1
             assert "000000000002.json: not used" in caplog.text
         storage.write_atomic(f"snapshots/{name}", whole)
+    # Damage that is still JSON.
+    whole = storage.read_bytes("snapshots/000000000002.json")
+    storage.write_atomic("snapshots/000000000002.json", whole.replace(b'\\"at\\":2', b'\\"at\\":3'))
+    found = load_newest(storage)
+    assert found is not None and found[0]["at"] == 1
+    storage.write_atomic("snapshots/000000000002.json", whole)
     found = load_newest(storage)
     assert found is not None and found[0]["at"] == 2
     storage.delete("snapshots/000000000002.npz")

@@ -29,12 +29,16 @@ def test_files_are_written_listed_read_and_deleted(tmp_path: Path, kind: str) ->
     assert storage.read_bytes("a/one.txt", 7) == b"hij"
     assert storage.read_bytes("a/one.txt", 99) == b""
     assert storage.list("a") == ["b", "one.txt"] and storage.list() == ["a"]
+    # What a writer that died left behind.
+    storage.write_atomic("a/.tmp-two.txt-0", b"half")
+    assert storage.list("a") == ["b", "one.txt"]
     inner = storage.at("a")
     assert inner.exists("b/two.txt") and not inner.exists("one")
     with pytest.raises(FileNotFoundError):
         storage.read_bytes("a/three.txt")
     storage.delete("a/three.txt")
     storage.delete("a/one.txt")
+    storage.delete("a/.tmp-two.txt-0")
     assert storage.list("a") == ["b"]
     storage.delete("a")
     assert not storage.exists("a/b/two.txt")

@@ -149,6 +149,7 @@ history = History()
 for record in read(storage):
     history.apply(record)
 tables = Tables(storage, interval=0.0)
+tables.update()
 print("up", flush=True)
 for number in range(12):
     row = history.trials.get(f"t{number:06d}")

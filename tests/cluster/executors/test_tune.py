@@ -14,7 +14,7 @@ prepare()
 
 from cluster.executors.tune import TuneExecutor  # noqa: E402 - Ray reads its settings when it is imported
 
-pytestmark = pytest.mark.usefixtures("ray_runtime")
+pytestmark = [pytest.mark.usefixtures("ray_runtime"), pytest.mark.timeout(180)]
 ONE_CPU = {"CPU": 1.0}
 
 
@@ -51,6 +51,7 @@ def test_a_stopped_trial_takes_no_further_step(tmp_path: Path) -> None:
     assert all(outcomes[trial]["steps"] == step for trial, step in stopped.items())
 
 
+@pytest.mark.slow
 def test_the_same_search_gives_the_same_here_and_in_this_process(tmp_path: Path) -> None:
     from cluster.executors.local import LocalExecutor
 
@@ -86,6 +87,7 @@ def test_a_worker_that_dies_goes_on_from_its_newest_checkpoint(tmp_path: Path) -
     ]
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_its_process_every_time_fails_with_a_reason(tmp_path: Path) -> None:
     search = searches.config("dies", space={"n": {"integer": [0, 1]}, "x": 0.5}, budget={"trials": 2, "epochs": 1})
     _run(tmp_path, search)
@@ -95,18 +97,17 @@ def test_a_trial_that_kills_its_process_every_time_fails_with_a_reason(tmp_path:
     assert reason.startswith("its process died 3 times; the last time: ") and "died" in reason
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_the_running_trials_pending(tmp_path: Path) -> None:
     search = searches.config("slow", resources={"concurrency": 2})
     driver, _, journal, shared = searches.make_driver(search, tmp_path)
     report = driver.on_report
 
-    def interrupt_at_third(*arguments: Any) -> Any:
-        verdict = report(*arguments)
-        if len(searches.steps(tmp_path)) == 3:
-            driver.interrupt()
-        return verdict
+    def interrupt_at_first(*arguments: Any) -> Any:
+        driver.interrupt()
+        return report(*arguments)
 
-    driver.on_report = interrupt_at_third  # type: ignore[method-assign]
+    driver.on_report = interrupt_at_first  # type: ignore[method-assign]
     began = time.monotonic()
     assert TuneExecutor(shared, ONE_CPU).run(driver) is Halt.INTERRUPTED
     assert time.monotonic() - began < 30
@@ -117,6 +118,7 @@ def test_an_interruption_leaves_the_running_trials_pending(tmp_path: Path) -> No
     assert len(searches.steps(tmp_path)) == len(set(searches.steps(tmp_path))) == 18
 
 
+@pytest.mark.slow
 def test_an_error_of_the_driver_comes_out_as_it_is(tmp_path: Path) -> None:
     driver, controller, journal, shared = searches.make_driver(searches.config(), tmp_path)
 
