@@ -41,10 +41,10 @@ test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'slow and not gpu'
 
 bench: $(READY)
-	set -e; for file in benchmarks/*.py; do \
+	status=0; for file in benchmarks/*.py; do \
 		case $$file in */__init__.py) continue;; esac; \
-		echo "== $$file"; $(PYTHON) -m "benchmarks.$$(basename $$file .py)"; \
-	done
+		echo "== $$file"; $(PYTHON) -m "benchmarks.$$(basename $$file .py)" || status=1; \
+	done; exit $$status
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

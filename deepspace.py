@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from search_spaces.cost import Cost, cost
     from search_spaces.domains import Categorical, Composition, Domain, First, Float, Integer, Route, Subset
     from search_spaces.errors import SpecError
-    from search_spaces.recipe import Recipe
+    from search_spaces.recipe import (
+        ClassificationRecipe,
+        DetectionRecipe,
+        LanguageRecipe,
+        Recipe,
+        SegmentationRecipe,
+    )
     from search_spaces.reference import reference
     from search_spaces.space import DecisionPoint, Space
     from search_spaces.spec import Hole, Spec, hole, kinds
@@ -50,7 +56,13 @@ _HOMES = {
         "Subset",
     ),
     "search_spaces.errors": ("SpecError",),
-    "search_spaces.recipe": ("Recipe",),
+    "search_spaces.recipe": (
+        "ClassificationRecipe",
+        "DetectionRecipe",
+        "LanguageRecipe",
+        "Recipe",
+        "SegmentationRecipe",
+    ),
     "search_spaces.reference": ("reference",),
     "search_spaces.space": ("DecisionPoint", "Space"),
     "search_spaces.spec": ("Hole", "Spec", "hole", "kinds"),

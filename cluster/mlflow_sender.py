@@ -151,7 +151,7 @@ class Sink:
             self._send()
         self._sent = self._reached
         self._save()
-        return not self._queue
+        return not self._gather()
 
     def drain(self, patience: float) -> bool:
         """Send everything.

@@ -17,8 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TextIO
 
 from cluster.mlflow_sender import MAX_PAUSE_SECONDS, AwayError, Sink
 from cluster.storage import Storage
@@ -49,18 +50,20 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     os.nice(_NICENESS)
     storage = Storage.open(options.run)
-    with _only_one(storage):
-        return _serve(Sink(storage, options.tracking, options.experiment, options.name), options.patience)
+    # The driver reads our two lines; what a library prints must not come between them, nor fill the pipe.
+    driver = sys.stdout
+    with _only_one(storage), redirect_stdout(sys.stderr):
+        return _serve(Sink(storage, options.tracking, options.experiment, options.name), options.patience, driver)
 
 
-def _serve(sink: Sink, patience: float) -> int:
+def _serve(sink: Sink, patience: float, driver: TextIO) -> int:
     pause, busy, ready, told = 0.0, 0.0, False, ""
     while not _input_ended(pause):
         try:
             sink.connect()
             if not ready:
                 ready = True
-                print("ready", sink.experiment_id, sink.run_id, flush=True)
+                print("ready", sink.experiment_id, sink.run_id, file=driver, flush=True)
             began = time.perf_counter()
             pause = POLL_SECONDS if sink.step() else 0.0
             busy += time.perf_counter() - began
@@ -73,9 +76,8 @@ def _serve(sink: Sink, patience: float) -> int:
     began = time.perf_counter()
     sent = sink.drain(patience)
     busy += time.perf_counter() - began
-    print(
-        f"MLflow: {sink.sent} trials sent, {sink.sent / busy:.1f} a second" + ("" if sent else "; not all"), flush=True
-    )
+    rest = "" if sent else "; not all"
+    print(f"MLflow: {sink.sent} trials sent, {sink.sent / busy:.1f} a second{rest}", file=driver, flush=True)
     return 0 if sent else 1
 
 

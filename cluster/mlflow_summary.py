@@ -16,6 +16,7 @@ from cluster.tables import trials_table
 ARTIFACTS = "artifacts"
 _BEST = 10
 _MAX_BYTES = 100_000_000
+_WEIGHTS = ".safetensors"
 # What has pages of its own, or may change at a resume, is no parameter.
 _NO_PARAMS = ("schema", "space", "tracking", "storage", "budget", "resources")
 
@@ -65,7 +66,8 @@ def note(standing: Standing, experiment_id: str, runs: Mapping[str, str]) -> str
 def artifacts(storage: Storage, standing: Standing) -> Iterator[tuple[str | None, str, bytes]]:
     """The files that go to MLflow at the end of a search.
 
-    `artifacts/TRIAL/` in the storage goes to that trial's run; `best/` and `report/` to the search's.
+    `best/` and `report/` in the storage go to the search's run, what describes the best trial to its own run too;
+    `artifacts/TRIAL/` goes to that trial's run.
 
     Args:
         storage: Of the search.
@@ -80,6 +82,8 @@ def artifacts(storage: Storage, standing: Standing) -> Iterator[tuple[str | None
             data = _file(storage, f"{folder}/{name}")
             if data is not None:
                 yield None, f"{folder}/{name}", data
+            if data is not None and folder == "best" and standing.best is not None and not name.endswith(_WEIGHTS):
+                yield standing.best.trial_id, name, data
     for trial_id in storage.list(ARTIFACTS):
         for name in storage.list(f"{ARTIFACTS}/{trial_id}"):
             data = _file(storage, f"{ARTIFACTS}/{trial_id}/{name}")

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +27,7 @@ _QUIET = {
 }
 _WORKER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
 LOCAL = "local"
+CONNECT_SECONDS = 2.0
 
 
 def prepare() -> None:
@@ -61,6 +63,7 @@ class RayRuntime:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         if ray.is_initialized():
             return self
+        self._refuse_silence()
         try:
             ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
@@ -100,6 +103,19 @@ class RayRuntime:
 
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         return str(alive[0]["NodeManagerHostname"]) if len(alive) == 1 else None
+
+    def _refuse_silence(self) -> None:
+        """Refuse an address where nobody listens: Ray would try for minutes."""
+        host, colon, port = self.address.rpartition(":")
+        if self.address in (LOCAL, "auto") or "://" in self.address:
+            return
+        try:
+            if not colon:
+                raise ValueError("no port")
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+        except (OSError, ValueError) as error:
+            rule = f"Ray must be reachable: {getattr(error, 'strerror', None) or error}"
+            raise SpecError(rule, self.address, "auto, or HOST:PORT of a Ray that runs", "--address") from None
 
     def _arguments(self) -> dict[str, Any]:
         quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}

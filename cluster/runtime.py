@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -62,6 +63,8 @@ class End:
 class Opened:
     """The data of a task, being opened in a thread of its own.
 
+    Once it is there, the same thread imports torch, which counting a candidate's cost needs, while Ray starts.
+
     Args:
         config: The search.
     """
@@ -72,8 +75,8 @@ class Opened:
         self.data: Any = None
         self.fingerprint = ""
         self.shape: Any = None
-        self._thread = threading.Thread(target=self._open, name="data", daemon=True)
-        self._thread.start()
+        self._there = threading.Event()
+        threading.Thread(target=self._open, name="data", daemon=True).start()
 
     def wait(self, timeout: float | None = None) -> Opened:
         """Wait until the data is there, or for `timeout` seconds.
@@ -81,7 +84,7 @@ class Opened:
         Raises:
             SpecError: It cannot be used.
         """
-        self._thread.join(timeout)
+        self._there.wait(timeout)
         return self.refuse()
 
     def refuse(self) -> Opened:
@@ -97,6 +100,10 @@ class Opened:
             self.shape = self._task.shape(self.data)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._error = error
+        finally:
+            self._there.set()
+        if self.shape is not None:
+            import_module("torch")
 
 
 def drive(
@@ -137,7 +144,7 @@ def drive(
         controller = check_controller(config, space or config.make_space())
         sink = _start_sink(config, storage)
         try:
-            session = _Session(config, storage, controller, signals, takeover, tuple(on_tick), tuple(enqueue))
+            session = _Session(config, storage, controller, signals, sink, takeover, tuple(on_tick), tuple(enqueue))
             end = session.run_here(opened) if executor == "local" else session.run_on_ray(opened, address)
         except BaseException:
             if sink is not None:
@@ -164,6 +171,7 @@ class _Session:
     storage: Storage
     controller: Controller[Any]
     signals: Signals
+    sink: SinkProcess | None
     takeover: bool
     on_tick: tuple[Callable[[], object], ...]
     enqueue: tuple[Mapping[str, Any], ...]
@@ -206,6 +214,9 @@ class _Session:
             tables = Tables(self.storage)
             driver = self._driver(opened, journal, tables, concurrency, node)
             self.signals.on_request(driver.interrupt)
+            if self.sink is not None:
+                # Its imports would take the processors from the first trials.
+                self.sink.wait_ready(SINK_READY_SECONDS)
             halt = executor.run(driver)
             driver.close(halt)
             if halt is not Halt.INTERRUPTED:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import sys
+from pathlib import Path
 
 from cluster.commands import screens
 from cluster.search import Search
@@ -86,20 +89,25 @@ def stop(name: str, storage: str) -> int:
 
 def resume_command(found: Search) -> str:
     """Returns the command that goes on with a search."""
-    run = found.run_folder
-    return f"deepspace resume {run.name}{storage_option(found)}"
+    return f"{program()} resume {found.run_folder.name}{storage_option(found)}"
+
+
+def program() -> str:
+    """Returns how the command is called here: by its name where the shell finds it, else by its path."""
+    installed = Path(sys.executable).with_name("deepspace")
+    if shutil.which("deepspace") or not installed.is_file():
+        return "deepspace"
+    here = Path.cwd()
+    return str(installed.relative_to(here) if installed.is_relative_to(here) else installed)
 
 
 def storage_option(found: Search) -> str:
     """Returns the `--storage` that finds a search from this folder; empty where the default does."""
     from cluster.storage import Storage
 
-    config = found.config
-    return (
-        ""
-        if Storage.open("runs").uri() == Storage.open(config.storage).uri()
-        else (f" --storage {shlex.quote(config.storage)}")
-    )
+    place = found.config.storage
+    usual = Storage.open(place).uri() == Storage.open("runs").uri()
+    return "" if usual else f" --storage {shlex.quote(place)}"
 
 
 def _ended(found: Search) -> int:
@@ -109,8 +117,8 @@ def _ended(found: Search) -> int:
         parts.append(screens.winner(standing, standing.best))
     parts += [screens.failures(standing), f"run:    {run.storage.uri()}"]
     if found.config.tracking is not None:
-        parts.append(f"MLflow: deepspace ui {run.name}{storage_option(found)}")
-    parts.append(f"report: deepspace report {run.name}{storage_option(found)}")
+        parts.append(f"MLflow: {program()} ui {run.name}{storage_option(found)}")
+    parts.append(f"report: {program()} report {run.name}{storage_option(found)}")
     if not found.sent:
         parts.append("MLflow has not everything yet; the next resume sends the rest")
     if found.code == INTERRUPTED:

@@ -54,6 +54,7 @@ def test_the_files_are_the_table_and_what_lies_ready(tmp_path: Path) -> None:
     standing = _standing(tmp_path)
     storage = samples.storage(tmp_path)
     storage.write_atomic("best/architecture.json", b"{}")
+    storage.write_atomic("best/weights.safetensors", b"0")
     storage.write_atomic("best/deep/er.json", b"{}")
     storage.write_atomic("artifacts/t000002/network.svg", b"<svg/>")
     found = {(trial, name): data for trial, name, data in artifacts(storage, standing)}
@@ -61,6 +62,8 @@ def test_the_files_are_the_table_and_what_lies_ready(tmp_path: Path) -> None:
         (None, "trials.parquet"),
         (None, "trials.csv"),
         (None, "best/architecture.json"),
+        (None, "best/weights.safetensors"),
+        ("t000000", "architecture.json"),
         ("t000002", "network.svg"),
     }
     (tmp_path / "t.parquet").write_bytes(found[None, "trials.parquet"])

@@ -8,7 +8,7 @@ import pytest
 from controllers.base import Controller, ControllerConfig, TrialError, make_controller
 from controllers.history import Record
 from controllers.objective import Constraint, Objective
-from controllers.pruners import AshaConfig
+from controllers.pruners import AshaConfig, MedianConfig
 from controllers.random_search import RandomConfig, RandomSearch
 from controllers.state import State, StateError, decode, derive_seed, difference, encode
 from controllers.table import Proposal
@@ -160,6 +160,16 @@ def test_the_pruner_sees_the_told_value_so_far_and_stopped_stays_stopped() -> No
     assert search.report(bad.trial_id, 2, {"other": 9.0}) is Verdict.CONTINUE  # nothing to judge
     assert search.report(bad.trial_id, 3, {"x": math.nan}) is Verdict.STOP
     assert search.report(bad.trial_id, 4, {"x": 9.0}) is Verdict.STOP
+
+
+def test_copies_do_not_count_as_completed_trials() -> None:
+    search = Scripted([1, 1, 1, 2], fidelity=3, pruner=MedianConfig(startup=2))
+    first, *copies, bad = search.ask(4)
+    search.report(first.trial_id, 1, {"x": 1.0})
+    search.tell(first.trial_id, _done(1.0))
+    for copy in copies:
+        search.tell(copy.trial_id, _done(1.0, source="cache"))
+    assert search.report(bad.trial_id, 1, {"x": 0.0}) is Verdict.CONTINUE
 
 
 def test_enqueued_candidates_go_first_in_their_order() -> None:

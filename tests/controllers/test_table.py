@@ -1,6 +1,8 @@
 """Proposals and pending trials survive their state; originals are found and forgotten."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from controllers.trial import Outcome, Status, Trial
 from search_spaces.candidate import Candidate
 from search_spaces.domains import Categorical
 from search_spaces.space import Space
+from search_spaces.spec import Hole, Spec, hole
 
 SPACE = Space({"a": Categorical((1, 2, 3))})
 ONE = Candidate({"a": 1})
@@ -91,6 +94,25 @@ def test_originals_tell_fidelity_mode_and_parent_apart() -> None:
     for other in ({"fidelity": 4}, {"mode": "retrain"}, {"parent_id": "t000000", "inherit": "weights"}):
         assert originals.of(Proposal(ONE, **other)) is None  # type: ignore[arg-type]
     assert originals.of(Proposal(Candidate({"a": 2}))) is None
+
+
+class Pair(Spec):
+    """Two numbers whose order does not matter."""
+
+    first: Hole[int] = 0
+    second: Hole[int] = 0
+
+    def canonical(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        low, high = sorted(values.values())
+        return {"first": low, "second": high}
+
+
+def test_equivalent_candidates_have_one_original() -> None:
+    space = Space(Pair(first=hole(Categorical((1, 2, 3))), second=hole(Categorical((1, 2, 3)))))
+    originals = Originals(space, 1)
+    originals.add(_trial(0, Candidate({"first": 1, "second": 2})))
+    assert originals.of(Proposal(Candidate({"first": 2, "second": 1}))) == "t000000"
+    assert originals.of(Proposal(Candidate({"first": 2, "second": 2}))) is None
 
 
 def test_forgetting_an_original_lets_the_next_stand_for_it() -> None:

@@ -29,7 +29,7 @@ def test_a_search_from_its_file_to_its_report(tmp_path: Path) -> None:
     screen = deepspace(tmp_path, "search", "search.yaml", "--set", "controller.kind=reinforce")
     run = tmp_path / "runs" / "small"
     assert f"run:    {run}" in screen
-    assert "MLflow: deepspace ui small" in screen
+    assert "deepspace ui small\n" in screen
     shown = json.loads(deepspace(tmp_path, "show", "small", "--json"))
     assert shown["counts"] == {"COMPLETED": 3}
     assert shown["reason"] == "budget.trials"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.commands.run import _total, _tracking, resume_command, stop
+from cluster.commands.run import _total, _tracking, program, resume_command, stop
 from search_spaces.errors import SpecError
 from tests.cluster.test_search import make, run
 
@@ -24,12 +24,24 @@ def test_tracking_none_goes_without() -> None:
     assert _tracking("http://h:1") == ['tracking.uri="http://h:1"']
 
 
+def test_the_command_is_called_as_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("python", "deepspace"):
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", "")
+    assert program() == str(tmp_path / "deepspace")
+    monkeypatch.chdir(tmp_path.parent)
+    assert program() == f"{tmp_path.name}/deepspace"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert program() == "deepspace"
+
+
 def test_the_command_that_goes_on_names_the_storage_where_it_is_not_the_usual(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     search = run(make(tmp_path))
-    assert resume_command(search) == f"deepspace resume parabola --storage {tmp_path}/runs"
+    assert resume_command(search) == f"{program()} resume parabola --storage {tmp_path}/runs"
     monkeypatch.chdir(tmp_path)
-    assert resume_command(search) == "deepspace resume parabola"
+    assert resume_command(search) == f"{program()} resume parabola"
     assert stop("parabola", "runs") == 0
     assert "parabola does not run" in capsys.readouterr().out

@@ -55,7 +55,9 @@ def test_what_has_no_value_is_worth_nothing_or_the_lowest_so_far(outcome: Outcom
     search = _search(DOWN, exponent=1)
     for value in (3.0, 5.0, 1.0):
         _reward(search, _done(value))
-    assert _reward(search, outcome) == -5.0
+    again = _search(DOWN, exponent=1)
+    again.load_state_dict(search.state_dict())
+    assert _reward(search, outcome) == _reward(again, outcome) == -5.0
 
 
 def test_a_pruned_trial_is_worth_its_last_value() -> None:

@@ -24,7 +24,7 @@ def _item(**more: Any) -> dict[str, Any]:
 
 SMALL = Space(
     {
-        "items": First((_item(), _item(), _item()), low=2),
+        "items": First((_item(), _item(), _item(inputs=Subset(of="items", low=1, high=1))), low=2),
         "mix": Categorical(
             {"off": {}, "on": {"parts": Composition(3, 2), "some": Subset(("a", "b", "c"), low=1, high=2)}}
         ),
@@ -82,17 +82,17 @@ def test_samples_come_as_often_as_their_probability_says() -> None:
 def test_a_sample_knows_its_own_probabilities() -> None:
     space = Space({"lr": Float(0.1, 1.0), "items": First((_item(), _item(), _item(), _item()), low=1)})
     policy, generator = _policy(space, bins=4, init_range=1.0), make_torch_generator(1, "draw")
-    samples = [policy.sample(generator, (2, 3)) for _ in range(20)]
+    samples = [policy.sample(generator, (3, 4)) for _ in range(20)]
     with torch.no_grad():
-        log_p, _ = policy.evaluate([s.tokens for s in samples], [(2, 3)] * 20)
+        log_p, _ = policy.evaluate([s.tokens for s in samples], [(3, 4)] * 20)
     for sample, row in zip(samples, log_p.numpy(), strict=True):
         steps = len(sample.log_probs)
         assert np.allclose(row[:steps], sample.log_probs, atol=1e-5)
         assert not row[steps:].any()
         assert sample.tokens == to_tokens(space, sample.candidate, 4)
         assert space.contains(sample.candidate)
-        assert sample.candidate["items"] in (2, 3)
-    assert {s.candidate["items"] for s in samples} == {2, 3}
+        assert sample.candidate["items"] in (3, 4)
+    assert {s.candidate["items"] for s in samples} == {3, 4}
 
 
 def test_an_anchor_is_the_papers_formula() -> None:
