@@ -66,18 +66,18 @@ def _config(folder: str, name: str, trials: int, steps: int, tracking: dict[str,
 def ours(trials: int, steps: int, mlflow: bool) -> tuple[float, list[float]]:
     """Trials a second, and the gaps in seconds."""
     from cluster.journal import read
+    from cluster.runs import Run
     from cluster.runtime import drive
-    from cluster.storage import Storage
 
     with tempfile.TemporaryDirectory() as folder:
         tracking = {"uri": f"sqlite:///{folder}/mlflow.db", "experiment": "overhead"} if mlflow else None
-        storage = Storage.open(f"{folder}/run")
+        run = Run.claim(_config(folder, "run", trials, steps, tracking), exact=True)
         began = time.time()
-        end = drive(_config(folder, "run", trials, steps, tracking), storage)
+        end = drive(run.config, run.storage)
         ended = time.time()
         if end.code != 0 or not end.sent:
             raise RuntimeError(f"the search did not end as it should: {end}")
-        records = list(read(storage))
+        records = list(read(run.storage))
     if mlflow:
         # The sink is warm by then; before, mlflow was imported.
         began = next(record.fields["time"] for record in records if record.kind == "asked")
@@ -109,7 +109,9 @@ def plain(trials: int, steps: int, mlflow: bool) -> tuple[float, list[float]]:
             return True
 
     with tempfile.TemporaryDirectory() as folder:
-        callbacks = [MLflowLoggerCallback(f"sqlite:///{folder}/mlflow.db", experiment_name="overhead")] if mlflow else []
+        callbacks = (
+            [MLflowLoggerCallback(f"sqlite:///{folder}/mlflow.db", experiment_name="overhead")] if mlflow else []
+        )
         tuner = tune.Tuner(
             NoOp,
             param_space={path: tune.uniform(0.0, 1.0) for path in PARAMETERS},

@@ -191,8 +191,6 @@ class Driver:
             self.interrupt()
         return self._halt
 
-    # What the runtime calls.
-
     def interrupt(self) -> None:
         """Ask for a stop, from a signal handler too: running trials stay pending."""
         self._halt = self._halt or Halt.INTERRUPTED
@@ -396,6 +394,6 @@ class Driver:
         self.reason, self.failed = reason, True
 
     def note(self, kind: str, **fields: Any) -> None:
-        """Write a record, then take it into the book."""
+        """Write a record, and take it into the book."""
         self._journal.append(kind, **fields)
         self.ledger.apply(kind, fields)

@@ -36,7 +36,7 @@ def prepare() -> None:
     for name, value in (_QUIET | _WORKER).items():
         os.environ.setdefault(name, value)
     if late and os.environ["RAY_AUTH_MODE"] == "token":
-        from ray._raylet import Config
+        from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize(json.dumps({"AUTH_MODE": "token"}))
 
@@ -66,6 +66,10 @@ class RayRuntime:
         self._refuse_silence()
         try:
             ray.init(**self._arguments())
+        except SystemExit:
+            # Ray's own answer to SIGTERM, in force while it starts.
+            ray.shutdown()
+            raise KeyboardInterrupt from None
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise SpecError(f"Ray must be reachable: {line}", self.address, path="--address") from error

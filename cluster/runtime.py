@@ -32,9 +32,11 @@ from cluster.tables import Tables
 from cluster.upkeep import STOP_FILE, Upkeep
 from cluster.winner import finish
 from controllers.base import Controller
+from search_spaces.errors import SpecError
 from search_spaces.space import Space
 
-SINK_READY_SECONDS = 20.0
+SINK_READY_SECONDS = 5.0
+SINK_LAST_SECONDS = 5.0
 SINK_DRAIN_SECONDS = 120.0
 OK, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -67,10 +69,12 @@ class Opened:
 
     Args:
         config: The search.
+        space: What has to fit the data; None: nothing is compared.
     """
 
-    def __init__(self, config: SearchConfig) -> None:
+    def __init__(self, config: SearchConfig, space: Space | None = None) -> None:
         self._task = config.task
+        self._space = space
         self._error: BaseException | None = None
         self.data: Any = None
         self.fingerprint = ""
@@ -98,12 +102,20 @@ class Opened:
             self.data = self._task.open()
             self.fingerprint = self._task.fingerprint(self.data)
             self.shape = self._task.shape(self.data)
+            self._compare()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._error = error
         finally:
             self._there.set()
         if self.shape is not None:
             import_module("torch")
+
+    def _compare(self) -> None:
+        try:
+            if self._space is not None:
+                self._task.refuse(self._space.template, self.shape)
+        except SpecError as error:
+            raise error.at("space") from None
 
 
 def drive(
@@ -140,15 +152,18 @@ def drive(
         rule = f"{storage.uri()}: one driver may run a search; held by {describe(holder)}"
         raise LockedError(f"{rule}; stop that one, or wait for its end")
     with Signals() as signals:
-        opened = opened or Opened(config)
         controller = check_controller(config, space or config.make_space())
+        opened = opened or Opened(config, controller.space)
         sink = _start_sink(config, storage)
         try:
             session = _Session(config, storage, controller, signals, sink, takeover, tuple(on_tick), tuple(enqueue))
             end = session.run_here(opened) if executor == "local" else session.run_on_ray(opened, address)
-        except BaseException:
+        except BaseException as error:
             if sink is not None:
-                sink.drain(SINK_DRAIN_SECONDS)
+                sink.drain(SINK_LAST_SECONDS)
+            if isinstance(error, KeyboardInterrupt):
+                # As good as SIGKILL: the journal has all that counts.
+                return End(Halt.INTERRUPTED.value, INTERRUPTED, sent=sink is None)
             raise
         if sink is None:
             return end
@@ -190,6 +205,8 @@ class _Session:
         from cluster.executors.tune import TuneExecutor
 
         opened.refuse()
+        if self.signals.received:
+            raise KeyboardInterrupt
         wanted = self.config.resources
         cpus = None if wanted.concurrency is None else wanted.concurrency * wanted.cpus
         with RayRuntime(address, cpus) as ray:

@@ -238,7 +238,7 @@ class Search:
         """The space and the data, once everything was checked that shows within seconds."""
         with self._told_with_file():
             check_controller(self.config, self.space)
-            opened = Opened(self.config)
+            opened = Opened(self.config, self.space)
             if self.config.tracking is not None:
                 check_store(self.config.tracking.uri)
             try:

@@ -187,6 +187,9 @@ def _mapped(data: dict[str, Any], convert: Callable[[str], str]) -> dict[str, An
         result["tracking"] = {**tracking, "uri": map_store(tracking["uri"], convert)}
     if isinstance(result.get("task"), dict):
         result["task"] = _paths(result["task"], convert)
+    space = result.get("space")
+    if isinstance(space, dict) and "recipe" in space:
+        result["space"] = {**space, "recipe": _paths(space["recipe"], convert)}
     return result
 
 

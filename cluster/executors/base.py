@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controllers.trial import Trial, Verdict
-from trainers.trial import Report, TrialContext
+from trainers.trial import Report, TrialContext, TrialFailed
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
@@ -111,6 +111,9 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Describe an exception by its type, its message and the top frame of the user's code."""
+        story = "".join(traceback.format_exception(error))
+        if isinstance(error, TrialFailed):
+            return cls(str(error), error.reason, story)
         kind = type(error).__name__
         message = " ".join(str(error).split())
         place = _place(error)
@@ -118,7 +121,7 @@ class Failure:
         return cls(
             reason=f"{text} ({place})" if place else text,
             fingerprint=f"{kind} ({place})" if place else kind,
-            traceback="".join(traceback.format_exception(error)),
+            traceback=story,
         )
 
 

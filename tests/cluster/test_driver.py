@@ -141,6 +141,28 @@ def test_a_constraint_that_nothing_keeps_ends_the_search(tmp_path: Path) -> None
     assert driver.reason is not None and driver.reason.startswith(f"{INFEASIBLE_IN_A_ROW} candidates in a row")
 
 
+def test_candidates_that_keep_the_constraint_in_between_let_the_search_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.driver.INFEASIBLE_IN_A_ROW", 3)
+    search = searches.config(constraints=[{"metric": "cost/params", "max": 1.0}], budget={"trials": 4, "epochs": 1})
+    sizes = iter([9.0, 9.0, 0.0] * 4)
+    driver, _, journal, shared = searches.make_driver(
+        search, tmp_path, static_metrics=lambda spec: {"cost/params": next(sizes)}
+    )
+    LocalExecutor(shared).run(driver)
+    journal.close()
+    assert driver.reason == "budget.trials"
+
+
+def test_nothing_is_handed_out_after_a_halt(tmp_path: Path) -> None:
+    driver, _, _, _ = searches.make_driver(searches.config(lookahead=2), tmp_path)
+    _next(driver)
+    driver.interrupt()
+    assert driver.next_trial() is Answer.WAIT
+    assert len(searches.records(tmp_path, "started")) == 1
+
+
 def test_a_candidate_that_cannot_be_built_fails_and_the_search_goes_on(tmp_path: Path) -> None:
     def static(spec: dict[str, Any]) -> dict[str, float]:
         if spec["n"] % 2:

@@ -68,7 +68,9 @@ def _changed(folder: Path, kind: str, old: str, new: str) -> int:
     ("kind", "old", "new"),
     [("asked", '"seed":', '"seed":1'), ("reported", '"CONTINUE"', '"STOP"'), ("told", '"t000000"', '"t000900"')],
 )
-def test_an_answer_that_differs_from_the_journal_names_the_record(tmp_path: Path, kind: str, old: str, new: str) -> None:
+def test_an_answer_that_differs_from_the_journal_names_the_record(
+    tmp_path: Path, kind: str, old: str, new: str
+) -> None:
     search, _ = _finished(tmp_path)
     offset = _changed(tmp_path, kind, old, new)
     with pytest.raises(ReplayError, match=rf"^journal record {offset} \({kind}\): "):

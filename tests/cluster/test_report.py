@@ -51,6 +51,7 @@ def test_the_report_is_one_file_that_needs_no_other(tmp_path: Path) -> None:
     page = write(make(tmp_path / "run"), "a <name>", tmp_path / "out", None)
     text = page.read_text()
     assert "a &lt;name&gt;" in text and "loss &lt;nan&gt;" in text
+    assert "<name>" not in text and "<nan>" not in text
     assert "t000002" in text and "0.4321" in text
     assert text.count("data:image/png;base64,") == 2
     assert re.findall(r'(?:src|href)="(?!data:)', text) == []

@@ -122,3 +122,11 @@ def test_paths_are_made_absolute_and_relative_again() -> None:
 def test_servers_are_no_paths(uri: str) -> None:
     assert local_store(uri) is None
     assert map_store(uri, lambda path: "changed") == uri
+
+
+def test_paths_of_teachers_belong_to_the_file_as_well() -> None:
+    teacher = {"kind": "run", "path": "runs/a/best"}
+    data = {"space": {"recipe": {"distillation": {"teachers": [teacher]}}}}
+    whole = absolute(data, Path("/x"))
+    assert whole["space"]["recipe"]["distillation"]["teachers"][0]["path"] == "/x/runs/a/best"
+    assert relative(whole, Path("/x")) == data

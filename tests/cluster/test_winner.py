@@ -92,9 +92,7 @@ def test_each_member_of_the_front_is_tested(finished: Any) -> None:
     assert len(tested) == 6 and tuple(tested) == tuple(driver.controller.pareto_front)
 
 
-def test_a_final_test_that_fails_loses_nothing(
-    tmp_path: Path, finished: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_final_test_that_fails_loses_nothing(tmp_path: Path, finished: Any, caplog: pytest.LogCaptureFixture) -> None:
     def test(self: Any, spec: Any, checkpoint: str, data: Any) -> dict[str, float]:
         raise OSError("the test images are gone")
 

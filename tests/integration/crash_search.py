@@ -1,7 +1,9 @@
-"""A search that kills itself: `python -m tests.integration.crash_search FOLDER EXECUTOR CONCURRENCY TRIALS FUNCTION KILL`.
+"""A search that kills itself.
 
-KILL is the number of records after which the driver is killed with SIGKILL, `never`, or `report:N`: after the N-th report
-was judged and before it is written down.
+    python -m tests.integration.crash_search FOLDER EXECUTOR CONCURRENCY TRIALS FUNCTION KILL
+
+KILL is the number of records after which the driver is killed with SIGKILL, `never`, or `report:N`: after the N-th
+report was judged and before it is written down.
 """
 
 import os

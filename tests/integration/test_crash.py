@@ -184,7 +184,11 @@ def _alive(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_no_process_behind_and_the_search_resumable(tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
-        _command(tmp_path, "tune", 2, "slow", "never"), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        _command(tmp_path, "tune", 2, "slow", "never"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     _wait_for(lambda: (tmp_path / "journal").exists() and len(searches.steps(tmp_path)) >= 5, 60)
     children = _children(process.pid)
@@ -192,7 +196,8 @@ def test_a_signal_leaves_no_process_behind_and_the_search_resumable(tmp_path: Pa
         # Two of Ray's own agents try for a minute to tell the dead that they end.
         children = {pid for pid in children if not _name(pid).endswith("Agent")}
     assert len(children) >= 4
-    os.kill(process.pid, number)
+    # A terminal sends Ctrl-C to all processes of its group.
+    (os.killpg if number is signal.SIGINT else os.kill)(process.pid, number)
     output, _ = process.communicate(timeout=30)
     _wait_for(lambda: not any(_alive(pid) for pid in children), 15)
     if number is signal.SIGKILL:

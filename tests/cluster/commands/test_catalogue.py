@@ -66,6 +66,7 @@ def test_inspect_draws(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ("3x32", None, "a network needs the shape"),
         ("3xAx3", None, "--input: must be a shape; got '3xAx3'"),
+        ("3x0x3", None, "--input: must be a shape; got '3x0x3'"),
         (None, "picture.gif", "--draw: a picture is SVG or PNG; got 'picture.gif'"),
         (None, "/none/there.svg", "--draw: cannot be written"),
     ],

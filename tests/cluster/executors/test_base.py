@@ -9,6 +9,7 @@ from controllers.trial import Trial
 from search_spaces.candidate import Candidate
 from search_spaces.space import Space
 from tests.cluster import searches
+from trainers.trial import Report, TrialFailed
 
 
 def _run(function: str, folder: Path, **more: Any) -> TrialRun:
@@ -30,6 +31,16 @@ def test_each_step_brings_a_report_and_the_last_one_the_end(tmp_path: Path) -> N
     assert [word.ended for word in words] == [False, False, True]
     assert [word.report.checkpoint for word in words if word.report] == [f"t000000/1-{step}.pt" for step in (1, 2, 3)]
     assert run.step().ended and run.step().report is None
+
+
+def test_a_report_that_says_so_is_the_last(tmp_path: Path) -> None:
+    class Brief:
+        def run(self, *arguments: object) -> Any:
+            yield Report(1, {"score": 1.0}, done=True)
+
+    trial = Trial("t000000", Candidate({}), seed=0, fidelity=9)
+    word = TrialRun(Assignment(trial, 1), Shared(Brief(), Space({}), None)).step()  # type: ignore[arg-type]
+    assert word.ended and word.report is not None
 
 
 def test_a_failure_is_a_word_with_type_message_and_place(tmp_path: Path) -> None:
@@ -54,13 +65,20 @@ def test_failures_of_one_cause_have_one_fingerprint() -> None:
     assert found[0].reason != found[1].reason
 
 
+def test_a_failure_that_the_trial_names_is_told_in_its_words() -> None:
+    failure = Failure.of(TrialFailed("the loss is nan", 7))
+    assert (failure.reason, failure.fingerprint) == ("the loss is nan (report 7)", "the loss is nan")
+
+
 def test_the_place_of_a_failure_inside_a_library_is_the_line_that_called_it() -> None:
     import json
 
     try:
         json.loads("{")
     except ValueError as error:
-        assert Failure.of(error).reason.endswith("in test_the_place_of_a_failure_inside_a_library_is_the_line_that_called_it)")
+        assert Failure.of(error).reason.endswith(
+            "in test_the_place_of_a_failure_inside_a_library_is_the_line_that_called_it)"
+        )
 
 
 def test_a_trial_that_exits_is_a_failure(tmp_path: Path) -> None:

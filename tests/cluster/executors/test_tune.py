@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster.executors.base import Halt
-from cluster.ray_runtime import RayRuntime, prepare
+from cluster.ray_runtime import prepare
 from tests.cluster import searches
 
 prepare()
@@ -42,7 +42,11 @@ def test_trials_run_to_their_last_report_in_actors_that_are_used_again(tmp_path:
 def test_a_stopped_trial_takes_no_further_step(tmp_path: Path) -> None:
     search = searches.config(pruner={"kind": "asha", "grace": 1, "factor": 2}, budget={"trials": 8, "epochs": 5})
     _run(tmp_path, search)
-    stopped = {r.fields["trial"]: r.fields["step"] for r in searches.records(tmp_path, "reported") if r.fields["verdict"] == "STOP"}
+    stopped = {
+        r.fields["trial"]: r.fields["step"]
+        for r in searches.records(tmp_path, "reported")
+        if r.fields["verdict"] == "STOP"
+    }
     last = {trial: step for trial, step in searches.steps(tmp_path)}
     outcomes = searches.told(tmp_path)
     assert stopped and all(last[trial] == step for trial, step in stopped.items())
