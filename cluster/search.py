@@ -269,9 +269,11 @@ class Search:
     def _live(self, progress: bool) -> AbstractContextManager[object]:
         if not progress:
             return nullcontext()
-        from cluster.terminal import Live
+        from cluster.terminal import REFRESH_SECONDS, REMOTE_REFRESH_SECONDS, Live
 
-        return Live(self.standing, self.run_folder.name, self.config.budget)
+        run = self.run_folder
+        refresh = REFRESH_SECONDS if run.storage.appendable else REMOTE_REFRESH_SECONDS
+        return Live(run.standing(), run.name, run.config.budget, refresh=refresh)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from cluster.history import TrialRow
 from cluster.standing import Standing, clock_text, number_text
 
 REFRESH_SECONDS = 0.5
+REMOTE_REFRESH_SECONDS = 5.0
 
 
 class Live:
@@ -25,13 +26,22 @@ class Live:
         name: Its name.
         budget: What it may spend.
         console: Where to write; None: standard error.
+        refresh: Seconds between two looks at the journal.
     """
 
-    def __init__(self, standing: Standing, name: str, budget: Budget, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        standing: Standing,
+        name: str,
+        budget: Budget,
+        console: Console | None = None,
+        refresh: float = REFRESH_SECONDS,
+    ) -> None:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._standing = standing
         self._name = name
         self._budget = budget
+        self._refresh = refresh
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="terminal", daemon=True)
         self._progress: Progress | None = None
@@ -99,5 +109,5 @@ class Live:
         return f"{row.trial_id} {row.status}{cached}{worth}{reason} [{spent} · {self.state()}]"
 
     def _follow(self) -> None:
-        while not self._stop.wait(REFRESH_SECONDS):
+        while not self._stop.wait(self._refresh):
             self.update()

@@ -68,7 +68,9 @@ def serve(uri: str, experiment: str | None, port: int | None = None) -> int:
     shown = link(f"http://{HOST}:{chosen}", experiment_id(uri, experiment))
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
     command += ["--port", str(chosen), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
-    server = subprocess.Popen(command, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    # What MLflow says of itself goes nowhere; what goes wrong is still seen.
+    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    server = subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL)
     try:
         _wait(server, chosen)
         print(f"{shown}\nCtrl-C ends it.", flush=True)

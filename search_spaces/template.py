@@ -40,8 +40,10 @@ def preset(name: str) -> Callable[[P], P]:
 def presets() -> dict[str, Preset]:
     """Returns the registered presets by name, those of installed plug-ins included."""
     from search_spaces.build import Architecture
+    from search_spaces.recipe import Trick
 
     kinds(Architecture)
+    kinds(Trick)
     return dict(sorted(_PRESETS.items()))
 
 

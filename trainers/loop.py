@@ -9,13 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces.build import set_progress
-from search_spaces.recipe import Recipe, Trick
+from search_spaces.recipe import Recipe, Staged, Trick
 from trainers.checkpoint import weights
 from trainers.determinism import Generators
 from trainers.learners.base import Learner
+from trainers.optim import Phases, restore, set_factor, settle
 from trainers.schedules import rate_factor
 from trainers.trial import Report, TrialContext, TrialFailed
 from trainers.tricks.registry import implementation
@@ -92,17 +93,21 @@ class _Training:
         self.stopped = False
         if recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for trick in (recipe.dropout, recipe.drop_path):
+        for trick in (recipe.init, recipe.batch_norm, recipe.dropout, recipe.drop_path):
             _call(trick, self.network)
         self.changes = any(hasattr(type(module), "set_progress") for module in self.network.modules())
-        self.optimizer: torch.optim.Optimizer = implementation(recipe.optimizer)(self.network)
-        self.options = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        self.optimizer: Any = implementation(recipe.optimizer)(_trained(learner))
+        settle(self.optimizer)
+        self.penalty = _call(recipe.l1, self.network)
         self.ema = _call(recipe.ema, self.network)
         self.stopping = _call(recipe.early_stopping)
+        self.stages = (
+            _call(recipe.curriculum, self.network, self.optimizer) if isinstance(recipe.curriculum, Staged) else None
+        )
         self.clip = None if recipe.clip is None else implementation(recipe.clip)
         self.device = torch.device(trial.device).type
         self.scaler = torch.amp.GradScaler(self.device, enabled=recipe.precision == "fp16")
-        self.iterations = self._due(trial.fidelity)
+        self.iterations = self.sampler.length = self._due(trial.fidelity)
         self.factor = rate_factor(recipe, self.iterations, self.sampler.batches_per_epoch)
 
     @property
@@ -124,6 +129,7 @@ class _Training:
         ended = time.perf_counter()
         self.step += 1
         self.seconds += ended - start
+        self.factor.update(self._due(self.step), metrics)
         if self.stopping is not None:
             self.stopped = self.stopping.update(metrics)
         return metrics | {
@@ -147,16 +153,20 @@ class _Training:
         """Takes steps; figures stay on the device until the last, so that none waits for it."""
         self.network.train()
         figures: dict[str, list[Tensor]] = defaultdict(list)
-        factor = 0.0
+        rate = 0.0
         for iteration in iterations:
-            factor = self.factor(iteration)
-            for group, options in zip(self.optimizer.param_groups, self.options, strict=True):
-                group["lr"] = options["lr"] * factor
+            if isinstance(self.optimizer, Phases):
+                self.optimizer.set_progress(iteration / self.iterations)
+            rate = set_factor(self.optimizer, self.factor(iteration))
+            if self.stages is not None:
+                self.stages.update(iteration / self.sampler.batches_per_epoch)
             if self.changes:
                 set_progress(self.network, iteration / self.iterations)
             batch = self.learner.batch(self.sampler.next())
             with self._autocast():
                 loss, others = self.learner.loss(batch)
+            if self.penalty is not None:
+                loss = loss + self.penalty()
             self._update(loss)
             figures["loss"].append(loss.detach())
             for name, value in others.items():
@@ -165,7 +175,7 @@ class _Training:
         losses = torch.stack(figures["loss"]).double().cpu()
         self._refuse_non_finite(losses, iterations)
         means = {f"train/{name}": torch.stack(values).double().mean().item() for name, values in figures.items()}
-        return means | {"train/lr": self.options[0]["lr"] * factor}
+        return means | {"train/lr": rate}
 
     def _update(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -191,7 +201,9 @@ class _Training:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "optimizer_kind": _kind(self.recipe.optimizer),
+            "factor": self.factor.state_dict(),
             "sampler": self.sampler.state_dict(),
+            "learner": self.learner.state_dict(),
             "scaler": self.scaler.state_dict(),
             "samples": self.samples,
             "seconds": self.seconds,
@@ -206,10 +218,10 @@ class _Training:
         """Goes to where a checkpoint was written; what this recipe sets otherwise stays as it says."""
         self.network.load_state_dict(state["network"])
         if state["optimizer_kind"] == _kind(self.recipe.optimizer):
-            self.optimizer.load_state_dict(state["optimizer"])
-            for group, options in zip(self.optimizer.param_groups, self.options, strict=True):
-                group.update(options)
+            restore(self.optimizer, state["optimizer"])
+        self.factor.load_state_dict(state.get("factor", {"reports": []}))
         self.sampler.load_state_dict(state["sampler"])
+        self.learner.load_state_dict(state.get("learner", {}))
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         if self.ema is not None:
@@ -228,6 +240,10 @@ class _Training:
 
 def _call(trick: Trick | None, *args: Any) -> Any:
     return None if trick is None else implementation(trick)(*args)
+
+
+def _trained(learner: Learner) -> nn.Module:
+    return learner.network if learner.extra is None else nn.ModuleList([learner.network, learner.extra])
 
 
 def _kind(trick: Trick) -> str:

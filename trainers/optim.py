@@ -8,8 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from search_spaces.recipe import AdamW, ClipGradients, Sgd
-from trainers.tricks.registry import implements
+from search_spaces.recipe import AdaBound, Adam, AdamW, ClipGradients, Sgd, TwoPhase
+from trainers.adabound import AdaBoundOptimizer
+from trainers.tricks.registry import implementation, implements
+
+BASE = "initial_lr"
+"""Key of a group's own rate, which the schedule's factor multiplies."""
 
 
 @implements(Sgd)
@@ -34,6 +38,120 @@ def adamw(spec: AdamW, network: nn.Module) -> torch.optim.Optimizer:
         eps=spec.epsilon,
         fused=True,
     )
+
+
+@implements(Adam)
+def adam(spec: Adam, network: nn.Module) -> torch.optim.Optimizer:
+    """Adam over the network's weights."""
+    return torch.optim.Adam(
+        _groups(network, spec.weight_decay, spec.decay_bias_and_norm),
+        lr=spec.lr,
+        betas=(spec.beta1, spec.beta2),
+        eps=spec.epsilon,
+        fused=True,
+    )
+
+
+@implements(AdaBound)
+def adabound(spec: AdaBound, network: nn.Module) -> torch.optim.Optimizer:
+    """AdaBound over the network's weights."""
+    return AdaBoundOptimizer(
+        _groups(network, spec.weight_decay, spec.decay_bias_and_norm),
+        lr=spec.lr,
+        betas=(spec.beta1, spec.beta2),
+        final_lr=spec.final_lr,
+        gamma=spec.gamma,
+        eps=spec.epsilon,
+        amsbound=spec.amsbound,
+    )
+
+
+@implements(TwoPhase)
+class Phases:
+    """Two optimizers over the same weights, of which one is in use."""
+
+    def __init__(self, spec: TwoPhase, network: nn.Module) -> None:
+        self._switch = spec.switch
+        self._phases = [implementation(phase)(network) for phase in (spec.first, spec.second)]
+        self.phase = 0
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Those of the optimizer in use."""
+        groups: list[dict[str, Any]] = self._phases[self.phase].param_groups
+        return groups
+
+    def set_progress(self, fraction: float) -> None:
+        """Goes over to the second optimizer when it is time to.
+
+        Args:
+            fraction: Of training, in [0, 1].
+        """
+        self.phase = int(fraction >= self._switch)
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Adds weights to both."""
+        for phase in self._phases:
+            phase.add_param_group(dict(group))
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drops the gradients."""
+        self._phases[self.phase].zero_grad(set_to_none)
+
+    def step(self) -> None:
+        """Takes a step with the optimizer in use."""
+        self._phases[self.phase].step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the state of both."""
+        return {"phase": self.phase, "phases": [phase.state_dict() for phase in self._phases]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts it back, but for the settings, which stay."""
+        self.phase = state["phase"]
+        for phase, saved in zip(self._phases, state["phases"], strict=True):
+            restore(phase, saved)
+
+    def settle(self) -> None:
+        """Notes each group's own rate."""
+        for phase in self._phases:
+            settle(phase)
+
+
+AnyOptimizer = torch.optim.Optimizer | Phases
+
+
+def settle(optimizer: AnyOptimizer) -> None:
+    """Notes the rate that each group has now as its own."""
+    if isinstance(optimizer, Phases):
+        optimizer.settle()
+        return
+    for group in optimizer.param_groups:
+        group[BASE] = group["lr"]
+
+
+def set_factor(optimizer: AnyOptimizer, factor: float) -> float:
+    """Sets the rate of each group to its own times a factor, and returns that of the first."""
+    for group in optimizer.param_groups:
+        group["lr"] = group[BASE] * factor
+    rate: float = optimizer.param_groups[0]["lr"]
+    return rate
+
+
+def restore(optimizer: AnyOptimizer, state: dict[str, Any]) -> None:
+    """Puts moments and counters back; settings stay as the recipe has them now.
+
+    Args:
+        optimizer: Over the same weights as the one that was saved.
+        state: Its `state_dict`.
+    """
+    if isinstance(optimizer, Phases):
+        optimizer.load_state_dict(state)
+        return
+    settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, setting in zip(optimizer.param_groups, settings, strict=True):
+        group.update(setting)
 
 
 @implements(ClipGradients)

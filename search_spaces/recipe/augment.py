@@ -1,36 +1,37 @@
-"""Changes to the images of a batch; sizes are shares of the image's side, so that they fit every data set."""
+"""Changes to the images of a batch that leave their labels alone, and what the images are measured in."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_spaces.recipe.trick import Trick
+from search_spaces.recipe.trick import IMAGE_TASKS, Trick
 from search_spaces.spec import Hole
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Augmentation(Trick):
-    """A random change to the images that leaves their labels alone."""
+class Normalize(Trick):
+    """Takes a mean off every channel and divides by a standard deviation.
 
-
-class Crop(Augmentation):
-    """Pads every side by `padding` of the image's side with the mean and cuts the old size out at a random place.
-
-    Paper: He et al., Deep Residual Learning, 2016, 1512.03385, section 4.2 (4 of 32 pixels).
+    `dataset`: those of the training part; `imagenet`: those of ImageNet, averaged where there are not three channels;
+    `none`: 0 and 1, so that images lie in [0, 1].
     """
 
-    kind: Literal["crop"] = "crop"
-    padding: Hole[Annotated[float, Field(ge=0, le=0.5)]] = 0.125
+    tasks: ClassVar[frozenset[str]] = IMAGE_TASKS
+
+    kind: Literal["normalize"] = "normalize"
+    statistics: Hole[Literal["dataset", "imagenet", "none"]] = "dataset"
 
 
-class Flip(Augmentation):
-    """Mirrors left and right with probability `p`."""
+class Augmentation(Trick):
+    """A random change to images that leaves their labels alone; masks and boxes move along.
 
-    kind: Literal["flip"] = "flip"
-    p: Hole[Share] = 0.5
+    Sizes are shares of the image's side, so that they fit every data set.
+    """
+
+    tasks: ClassVar[frozenset[str]] = IMAGE_TASKS
 
 
 class Cutout(Augmentation):
@@ -44,16 +45,23 @@ class Cutout(Augmentation):
     holes: Hole[Annotated[int, Field(ge=1)]] = 1
 
 
-class Mix(Trick):
-    """A random blend of the images of a batch that blends their labels alike."""
+class Erasing(Augmentation):
+    """Fills a rectangle within the image, with probability `p`.
 
+    Its area is uniform in [`smallest`, `largest`] of the image's, its height over width log-uniform in [`aspect`,
+    1 / `aspect`]. `fill` is black, the mean, or uniform noise a pixel and channel.
 
-class Mixup(Mix):
-    """Blends each image with another of the batch, lambda from Beta(alpha, alpha), one lambda a batch.
-
-    Paper: Zhang et al., mixup: Beyond Empirical Risk Minimization, 2018, 1710.09412, equation 1.
+    Paper: Zhong et al., Random Erasing Data Augmentation, 2017, 1708.04896, algorithm 1.
     """
 
-    kind: Literal["mixup"] = "mixup"
-    # Below 0.01 the draws of Beta underflow and come out as even blends.
-    alpha: Hole[Annotated[float, Field(ge=0.01)]] = 0.2
+    kind: Literal["erasing"] = "erasing"
+    p: Hole[Share] = 0.5
+    smallest: Hole[Annotated[float, Field(gt=0, lt=1)]] = 0.02
+    largest: Hole[Annotated[float, Field(gt=0, lt=1)]] = 0.4
+    aspect: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.3
+    fill: Hole[Literal["black", "mean", "noise"]] = "noise"
+
+    def check(self) -> None:
+        """Checks that the areas are in order."""
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest must not exceed largest; got {self.smallest} and {self.largest}")

@@ -47,6 +47,56 @@ class AdamW(Optimizer):
     decay_bias_and_norm: Hole[bool] = False
 
 
+class Adam(Optimizer):
+    """Adam; its weight decay is an L2 penalty, which the moments take in.
+
+    Paper: Kingma and Ba, Adam, 2015, 1412.6980, algorithm 1.
+    """
+
+    kind: Literal["adam"] = "adam"
+    lr: Hole[Rate] = 1e-3
+    beta1: Hole[Fraction] = 0.9
+    beta2: Hole[Fraction] = 0.999
+    epsilon: Hole[Rate] = 1e-8
+    weight_decay: Hole[Decay] = 0.0
+    decay_bias_and_norm: Hole[bool] = False
+
+
+class AdaBound(Optimizer):
+    """Adam whose rate a weight is clipped to bounds that close in on `final_lr`: Adam at first, SGD at last.
+
+    `amsbound` divides by the largest second moment so far. Range worth searching: final_lr 0.01 to 1, gamma 1e-4 to
+    1e-2.
+
+    Paper: Luo et al., Adaptive Gradient Methods with Dynamic Bound of Learning Rate, 2019, 1902.09843, algorithm 2.
+    """
+
+    kind: Literal["adabound"] = "adabound"
+    lr: Hole[Rate] = 1e-3
+    final_lr: Hole[Rate] = 0.1
+    gamma: Hole[Rate] = 1e-3
+    beta1: Hole[Fraction] = 0.9
+    beta2: Hole[Fraction] = 0.999
+    epsilon: Hole[Rate] = 1e-8
+    amsbound: Hole[bool] = False
+    weight_decay: Hole[Decay] = 5e-4
+    decay_bias_and_norm: Hole[bool] = False
+
+
+class TwoPhase(Optimizer):
+    """One optimizer for the first `switch` of training, then another, which starts without moments."""
+
+    kind: Literal["two_phase"] = "two_phase"
+    first: Hole[Optimizer] = Adam()
+    second: Hole[Optimizer] = Sgd()
+    switch: Hole[Annotated[float, Field(ge=0, le=1)]] = 0.5
+
+    def check(self) -> None:
+        """Refuses phases of phases."""
+        if isinstance(self.first, TwoPhase) or isinstance(self.second, TwoPhase):
+            raise ValueError("a phase has one optimizer; got two_phase in two_phase")
+
+
 class ClipGradients(Trick):
     """Scales the gradient of all weights down to a largest Euclidean norm.
 

@@ -1,4 +1,4 @@
-"""What keeps a network from fitting noise: dropped units and paths, averaged weights, an early end."""
+"""What keeps a network from fitting noise: dropped units and paths, penalties, averages, an early end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Dropout(Trick):
-    """Drops inputs of the network's last linear layer, the rest scaled up.
+    """Drops inputs of the network's last linear layer, the rest scaled up. Range worth searching: 0 to 0.6.
 
     Paper: Srivastava et al., Dropout, 2014, 1207.0580 for its first form.
     Deviation: At the classifier alone, so that it fits every architecture.
@@ -33,6 +33,31 @@ class DropPath(Trick):
     rate: Hole[Rate] = 0.3
 
 
+class L1(Trick):
+    """Adds `weight` times the sum of absolute weights to the loss; biases and norms only where it says so.
+
+    Paper: Tibshirani, Regression Shrinkage and Selection via the Lasso, 1996.
+    """
+
+    kind: Literal["l1"] = "l1"
+    weight: Hole[Annotated[float, Field(ge=0)]] = 1e-5
+    bias_and_norm: Hole[bool] = False
+
+
+class BatchNorm(Trick):
+    """Settings of the network's batch norms; `sync` takes statistics over the batch of all devices of a trial.
+
+    Range worth searching: momentum 0.01 to 0.3.
+
+    Paper: Ioffe and Szegedy, Batch Normalization, 2015, 1502.03167; Zhang et al., 2019, 1902.04103, section 3.5 (sync).
+    """
+
+    kind: Literal["batch_norm"] = "batch_norm"
+    momentum: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.1
+    epsilon: Hole[Annotated[float, Field(gt=0)]] = 1e-5
+    sync: Hole[bool] = False
+
+
 class Ema(Trick):
     """Judges, and keeps, a moving average of the weights: decay min(`decay`, (1 + t) / (10 + t)) at step t.
 
@@ -44,9 +69,12 @@ class Ema(Trick):
 
 
 class EarlyStopping(Trick):
-    """Ends a trial after `patience` reports without an improvement by more than `min_delta`."""
+    """Ends a trial after `patience` reports without an improvement of `metric` by more than `min_delta`.
+
+    Losses, perplexities, errors and bits are to fall, everything else is to rise. Range worth searching: 3 to 30.
+    """
 
     kind: Literal["early_stopping"] = "early_stopping"
-    metric: Literal["val/loss", "val/accuracy"] = "val/loss"
+    metric: Annotated[str, Field(pattern="^val/")] = "val/loss"
     patience: Hole[Annotated[int, Field(ge=1)]] = 10
     min_delta: Hole[Annotated[float, Field(ge=0)]] = 0.0

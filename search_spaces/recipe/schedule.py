@@ -1,4 +1,4 @@
-"""Learning rate over training: a warmup, then a schedule over the steps that are left."""
+"""Learning rate over training: scaled to the batch, a warmup, then a schedule over the steps that are left."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Schedule(Trick):
-    """The factor on the optimizer's rate, a function of the share of steps taken since the warmup."""
+    """The factor on the optimizer's rate after the warmup."""
 
 
 class Constant(Schedule):
@@ -32,12 +33,56 @@ class Cosine(Schedule):
     final: Hole[Share] = 0.0
 
 
+class CosineRestarts(Schedule):
+    """`cycles` cosines, each `growth` times as long as the one before, which together last as long as training.
+
+    Paper: Loshchilov and Hutter, SGDR, 2017, 1608.03983, equation 5.
+    """
+
+    kind: Literal["cosine_restarts"] = "cosine_restarts"
+    cycles: Hole[Annotated[int, Field(ge=1)]] = 2
+    growth: Hole[Annotated[float, Field(ge=1)]] = 2.0
+    final: Hole[Share] = 0.0
+
+
+class StepDecay(Schedule):
+    """Multiplies the rate by `gamma` every `epochs`. Range worth searching: gamma 0.1 to 0.5."""
+
+    kind: Literal["step_decay"] = "step_decay"
+    epochs: Hole[Annotated[float, Field(gt=0)]] = 30.0
+    gamma: Hole[Factor] = 0.1
+
+
+class MultiStepDecay(Schedule):
+    """Multiplies the rate by `gamma` at each of the `milestones`, shares of the steps since the warmup."""
+
+    kind: Literal["multi_step_decay"] = "multi_step_decay"
+    milestones: Hole[tuple[Share, ...]] = (0.5, 0.75)
+    gamma: Hole[Factor] = 0.1
+
+
+class Plateau(Schedule):
+    """Multiplies the rate by `gamma` after `patience` reports since the warmup without an improvement of `metric`.
+
+    Improvements are by more than `min_delta`; patience starts anew after each drop.
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    metric: Annotated[str, Field(pattern="^(train|val)/")] = "val/loss"
+    gamma: Hole[Factor] = 0.1
+    patience: Hole[Annotated[int, Field(ge=1)]] = 10
+    min_delta: Hole[Annotated[float, Field(ge=0)]] = 1e-4
+
+
 class Warmup(Trick):
-    """The factor on the optimizer's rate over the first epochs."""
+    """The factor on the optimizer's rate over the first steps."""
 
 
 class GradualWarmup(Warmup):
     """Grows the rate in equal steps from `start` times the optimizer's rate to all of it.
+
+    A rate that is to grow m-fold from a base rate is a `start` of 1 / m under m times the base rate.
+    Range worth searching: epochs 0 to 10, start 1/32 to 1.
 
     Paper: Goyal et al., Accurate, Large Minibatch SGD, 2017, 1706.02677, section 2.2.
     """
@@ -45,3 +90,28 @@ class GradualWarmup(Warmup):
     kind: Literal["gradual_warmup"] = "gradual_warmup"
     epochs: Hole[Annotated[float, Field(ge=0)]] = 1.0
     start: Hole[Share] = 0.1
+
+
+class ConstantWarmup(Warmup):
+    """`factor` times the optimizer's rate for `iterations`, or until a report whose training error is below `error`.
+
+    Range worth searching: factor 0.01 to 0.3.
+
+    Paper: He et al., Deep Residual Learning, 2016, 1512.03385, section 4.2 (0.1; 400 iterations; 80 % error).
+    """
+
+    kind: Literal["constant_warmup"] = "constant_warmup"
+    factor: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.1
+    iterations: Hole[Annotated[int, Field(ge=0)]] = 400
+    error: Hole[Annotated[float, Field(gt=0, le=1)] | None] = None
+
+
+class RateScaling(Trick):
+    """Takes the optimizer's rate as that of `reference` examples a batch, and scales it to the batch in use.
+
+    Paper: Goyal et al., 2017, 1706.02677, section 2.1 (`linear`); Krizhevsky, 2014, 1404.5997, section 5 (`sqrt`).
+    """
+
+    kind: Literal["rate_scaling"] = "rate_scaling"
+    rule: Hole[Literal["linear", "sqrt"]] = "linear"
+    reference: Hole[Annotated[int, Field(ge=1)]] = 256

@@ -23,7 +23,7 @@ from search_spaces.space import Space
 from search_spaces.spec import kinds
 
 OBJECTIVES = [Objective(metric="value", of="max:2")]
-CONSTRAINTS = [Constraint(metric="size", max=0.9)]
+CONSTRAINTS = [Constraint(metric="size", max=0.9), *(Constraint(metric=name, max=9.0) for name in ("a", "b", "c", "d"))]
 FIDELITY = 3
 PERIODS = 5
 
@@ -116,7 +116,7 @@ class Scenario:
 
     def _metrics(self, trial: Trial, step: int) -> dict[str, float]:
         value = math.nan if trial.number % 11 == 7 else unit(trial.candidate.to_json()) * step / trial.fidelity
-        return {"value": value, "size": unit("size", trial.candidate.to_json())}
+        return {"value": value, "size": unit("size", trial.candidate.to_json())} | dict.fromkeys("dcba", 0.5)
 
     def _tell(self, trial: Trial, outcome: Outcome) -> None:
         self.at["reports"].pop(trial.trial_id, None)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.trainers.examples import ALL_TRICKS, classifier, final_weights, run, same, squares, timeless
+from tests.trainers.examples_dense import PIXEL_TRICKS, TOKEN_TRICKS, language_model, read, segment, segmenter
 from trainers.checkpoint import load
 from trainers.tasks.classification import Classification
 from trainers.trial import TrialContext
@@ -92,6 +93,40 @@ def test_each_part_of_a_checkpoint_is_needed(dropped: str, tmp_path: Path) -> No
     context = {"attempt": 2, "resume_from": str(folder / "changed.pt"), "folder": str(folder)}
     run(classifier(**ALL_TRICKS), fidelity=FIDELITY, **context)
     assert not same(_final(folder, 2), _final(folder, 1))
+
+
+DENSE = [
+    pytest.param(segment, segmenter(), id="segmentation"),
+    pytest.param(segment, segmenter(**PIXEL_TRICKS), id="segmentation-every-trick"),
+    pytest.param(read, language_model(), id="language"),
+    pytest.param(read, language_model(**TOKEN_TRICKS), id="language-every-trick"),
+]
+
+
+@pytest.mark.parametrize(("task", "spec"), DENSE)
+def test_other_tasks_go_on_as_if_nothing_had_happened(task: Any, spec: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "t000001"
+    # Reports in the midst of epochs, where the state of a language model is carried on.
+    every = {"report_every": 0.4} if task is read else {}
+    whole = task(spec, fidelity=4, folder=str(folder), **every)
+    for step in (1, 2, 3):
+        task(spec, fidelity=1, seed=step)
+        context = {"attempt": step + 1, "resume_from": str(folder / f"1-{step}.pt"), **every}
+        rest = task(spec, fidelity=4, folder=str(folder), **context)
+        assert [timeless(report.metrics) for report in rest] == [timeless(report.metrics) for report in whole[step:]]
+        assert same(timeless(load(str(folder / f"{step + 1}-4.pt"))), timeless(load(str(folder / "1-4.pt"))))
+
+
+def test_a_language_model_needs_its_state_to_go_on(tmp_path: Path) -> None:
+    from trainers.checkpoint import save
+
+    folder = tmp_path / "t000001"
+    read(language_model(), fidelity=3, report_every=0.4, folder=str(folder))
+    state = load(str(folder / "1-1.pt"))
+    save(str(folder), "changed.pt", {**state, "learner": {"state": None}})
+    again = {"attempt": 2, "resume_from": str(folder / "changed.pt"), "folder": str(folder)}
+    read(language_model(), fidelity=3, report_every=0.4, **again)
+    assert not same(load(str(folder / "2-3.pt"))["network"], load(str(folder / "1-3.pt"))["network"])
 
 
 @pytest.mark.gpu

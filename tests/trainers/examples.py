@@ -10,6 +10,7 @@ import torch
 from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.recipe import (
     AdamW,
+    ClassificationRecipe,
     ClipGradients,
     Crop,
     Cutout,
@@ -20,7 +21,6 @@ from search_spaces.recipe import (
     Flip,
     LabelSmoothing,
     Mixup,
-    Recipe,
 )
 from trainers.checkpoint import load
 from trainers.data.base import Data, ImageSet
@@ -66,7 +66,7 @@ def squares(rows: int = 160, side: int = 8, channels: int = 1) -> ImageSet:
 
 
 def classifier(**recipe: Any) -> Classifier:
-    return Classifier(architecture=NETWORK, recipe=Recipe(**{"batch_size": 16, **recipe}))
+    return Classifier(architecture=NETWORK, recipe=ClassificationRecipe(**{"batch_size": 16, **recipe}))
 
 
 def run(spec: Classifier, fidelity: int = 3, task: Classification | None = None, **context: Any) -> list[Report]:

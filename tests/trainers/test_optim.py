@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.recipe import AdamW, ClipGradients, Sgd
+from search_spaces.recipe import AdaBound, Adam, AdamW, ClipGradients, Optimizer, Sgd, TwoPhase
+from trainers.optim import restore, set_factor, settle
 from trainers.tricks.registry import implementation
 
 
@@ -14,7 +15,7 @@ def _network() -> nn.Module:
     return network
 
 
-def test_weight_decay_is_the_gradient_of_the_l2_penalty() -> None:
+def test_i02_weight_decay_is_the_gradient_of_the_l2_penalty() -> None:
     network = _network()
     implementation(Sgd(lr=0.1, momentum=0.0, weight_decay=0.01))(network).step()
     # w - lr (g + wd w), and without decay for biases and norms
@@ -59,3 +60,53 @@ def test_clipping_bounds_the_joint_norm(norm: float, expected: float) -> None:
     implementation(ClipGradients(norm=norm))(network.parameters())
     total = sum(weight.grad.square().sum().item() for weight in network.parameters()) ** 0.5  # type: ignore
     assert total == pytest.approx(expected, rel=1e-4)
+
+
+def test_adam_decays_through_its_moments() -> None:
+    network = _network()
+    implementation(Adam(lr=0.1, weight_decay=0.5, epsilon=1e-12))(network).step()
+    # The penalty's gradient has the sign of the loss's: the first step is lr whatever their sizes.
+    assert network[0].weight[0, 0].item() == pytest.approx(2 - 0.1, rel=1e-5)  # type: ignore
+
+
+@pytest.mark.parametrize("spec", [AdaBound(), Adam(), AdamW(), Sgd(), TwoPhase()])
+def test_a_factor_scales_every_rate_from_where_it_began(spec: Optimizer) -> None:
+    optimizer = implementation(spec)(_network())
+    settle(optimizer)
+    before = [group["lr"] for group in optimizer.param_groups]
+    assert set_factor(optimizer, 0.5) == before[0] * 0.5
+    set_factor(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [rate * 0.25 for rate in before]
+
+
+def test_k07_the_second_phase_has_settings_and_moments_of_its_own() -> None:
+    network = _network()
+    spec = TwoPhase(first=Adam(lr=4e-4), second=Sgd(lr=5e-5, momentum=0.0, weight_decay=0.0), switch=0.5)
+    optimizer = implementation(spec)(network)
+    settle(optimizer)
+    optimizer.set_progress(0.49)
+    assert [group["lr"] for group in optimizer.param_groups] == [4e-4, 4e-4]
+    assert "betas" in optimizer.param_groups[0]
+    optimizer.step()
+    assert network[0].weight[0, 0].item() == pytest.approx(2 - 4e-4, rel=1e-6)  # type: ignore
+    optimizer.set_progress(0.5)
+    assert [group["lr"] for group in optimizer.param_groups] == [5e-5, 5e-5]
+    assert "betas" not in optimizer.param_groups[0]
+    before = network[0].weight[0, 0].item()  # type: ignore
+    optimizer.step()
+    assert network[0].weight[0, 0].item() == pytest.approx(before - 5e-5 * 0.5, rel=1e-6)  # type: ignore
+
+
+def test_what_is_put_back_leaves_settings_as_they_are() -> None:
+    one, two = _network(), _network()
+    for spec, other in ((Sgd(lr=0.1), Sgd(lr=0.2)), (TwoPhase(first=Sgd(lr=0.1)), TwoPhase(first=Sgd(lr=0.2)))):
+        saved, fresh = implementation(spec)(one), implementation(other)(two)
+        for optimizer in (saved, fresh):
+            settle(optimizer)
+        set_factor(saved, 0.1)
+        saved.step()
+        restore(fresh, saved.state_dict())
+        assert set_factor(fresh, 1.0) == 0.2
+        inner = (fresh, saved) if not isinstance(spec, TwoPhase) else (fresh._phases[0], saved._phases[0])
+        moments = [state["momentum_buffer"] for optimizer in inner for state in optimizer.state.values()]
+        assert len(moments) == 8 and all(torch.equal(*pair) for pair in zip(moments[:4], moments[4:], strict=True))

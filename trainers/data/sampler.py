@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
+
+Arrange = Callable[[np.random.Generator, int], NDArray[np.int64]]
 
 
 class Sampler:
@@ -21,9 +24,17 @@ class Sampler:
         batch_size: Rows a batch, cut to their number.
         seed: At least 0.
         device: Where row numbers are put.
+        arrange: (generator, epoch) -> the (N,) places in `rows` to take in that epoch; None: a permutation of all.
     """
 
-    def __init__(self, rows: NDArray[np.int64], batch_size: int, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        rows: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        device: str = "cpu",
+        arrange: Arrange | None = None,
+    ) -> None:
         self.rows = rows
         self.batch_size = min(batch_size, len(rows))
         self.batches_per_epoch = len(rows) // self.batch_size
@@ -31,7 +42,20 @@ class Sampler:
         self.device = device
         self.epoch = 0
         self.index = 0
+        self.length: int | None = None
+        """Batches of the whole training, once they are known."""
+        self._arrange = arrange
         self._order: torch.Tensor | None = None
+
+    @property
+    def step(self) -> int:
+        """Batches that were taken."""
+        return self.epoch * self.batches_per_epoch + self.index // self.batch_size
+
+    @property
+    def progress(self) -> float:
+        """Share of training that the last batch taken comes after, in [0, 1); 0 while the length is unknown."""
+        return 0.0 if self.length is None else min(max(self.step - 1, 0) / self.length, 1.0)
 
     def next(self) -> torch.Tensor:
         """Returns the (batch_size,) row numbers of the next batch."""
@@ -54,5 +78,6 @@ class Sampler:
     def _shuffled(self) -> torch.Tensor:
         import torch
 
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)  # a copy
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(self.rows) if self._arrange is None else self.rows[self._arrange(rng, self.epoch)]
         return torch.from_numpy(order).to(self.device)

@@ -56,3 +56,30 @@ def split(rows: int, val: float, test: float, seed: int) -> NDArray[np.uint8]:
     parts[drawn < test + val] = Part.VAL
     parts[drawn < test] = Part.TEST
     return parts
+
+
+def halves(rows: NDArray[np.int64], seed: int, share: float = 0.5) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the training rows from which weights, and those from which the architecture is learned.
+
+    Args:
+        rows: (N,) training rows.
+        seed: Key of the hash.
+        share: Of the rows, for the weights.
+
+    Paper: Liu et al., Auto-DeepLab, 2019, 1901.02985, section 4.2.
+    """
+    # Another key than that of the parts, or the training rows would be the large numbers of the same draw.
+    first = keyed_uniform(rows, seed ^ _GOLDEN) < share
+    return rows[first], rows[~first]
+
+
+def architecture_learns(progress: float, start: float = 0.5) -> bool:
+    """Returns whether the architecture is learned yet; before, weights alone are.
+
+    Args:
+        progress: Share of training done.
+        start: Where it begins: epoch 20 of 40 in the paper.
+
+    Paper: Liu et al., Auto-DeepLab, 2019, 1901.02985, section 4.2.
+    """
+    return progress >= start

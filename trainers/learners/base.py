@@ -14,6 +14,8 @@ class Learner(Protocol):
 
     network: nn.Module
     sampler: Sampler
+    extra: nn.Module | None = None
+    """What is trained beside the network and is no part of it, such as weights of losses."""
 
     def batch(self, rows: Tensor) -> Any:
         """Returns the batch of these training rows, augmented.
@@ -27,3 +29,12 @@ class Learner(Protocol):
 
     def evaluate(self) -> dict[str, float]:
         """Returns the validation figures, `val/NAME`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what changes in it as training goes on, network and sampler apart."""
+        return {} if self.extra is None else {"extra": self.extra.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Puts it back."""
+        if self.extra is not None and "extra" in state:
+            self.extra.load_state_dict(state["extra"])

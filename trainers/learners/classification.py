@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
+import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,24 +12,28 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search_spaces.recipe import Recipe
+from search_spaces.recipe import ClassificationRecipe
 from trainers.checkpoint import load, weights
 from trainers.data.base import ImageSet
-from trainers.data.sampler import Sampler
 from trainers.data.splits import Part
+from trainers.learners.base import Learner
+from trainers.learners.images import Pixels
+from trainers.learners.teaching import distiller, joined
 from trainers.metrics import accuracy
+from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
+from trainers.tricks.loss import loss_of, missing
 from trainers.tricks.registry import implementation
+from trainers.tricks.sampling import make_sampler, rows_of
 
 if TYPE_CHECKING:
     from trainers.tasks.classification import Classifier
 
 _EVALUATED = 512  # images at once
-_SMALL = 2**26  # bytes that a trial may spend on a normalised copy of its images
 
 
-class Images:
-    """Some rows of an image set, normalised as they are read; few of them are normalised beforehand.
+class Images(Pixels):
+    """Some rows of an image set, with their labels.
 
     Args:
         data: The whole set.
@@ -38,43 +43,11 @@ class Images:
     """
 
     def __init__(self, data: ImageSet, rows: NDArray[np.int64], device: str, channels_last: bool) -> None:
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
-        scale = torch.from_numpy(1 / data.std).to(device).view(1, -1, 1, 1)
-        offset = torch.from_numpy(-data.mean / data.std).to(device).view(1, -1, 1, 1)
-        self._normalise: tuple[Tensor, Tensor] | None = (scale, offset)
-        self._rows: Tensor | None = None
+        super().__init__(data, rows, device, channels_last)
         self.labels = torch.from_numpy(data.labels[rows]).to(device)
-        if torch.device(device).type == "cpu" and len(rows) * data.images[0].size * 4 > _SMALL:
-            # The set may be shared between processes, so it is read in place.
-            self._source, self._rows = _shared(data.images), torch.from_numpy(rows)
-            return
-        self._source = torch.from_numpy(data.images[rows]).to(device)
-        if self._source.numel() * 4 <= _SMALL:
-            self._source = self._read(self._source)
-            self._normalise = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        """Returns the (n, C, H, W) normalised images of n rows."""
-        return self._read(self._source.index_select(0, rows if self._rows is None else self._rows[rows]))
-
-    def _read(self, images: Tensor) -> Tensor:
-        if self._normalise is not None:
-            scale, offset = self._normalise
-            images = torch.addcmul(offset, images.float(), scale)
-        return images.contiguous(memory_format=self._format)
 
 
-def _shared(array: NDArray[Any]) -> Tensor:
-    with warnings.catch_warnings():
-        # An object store hands out read-only arrays; nothing writes to this tensor.
-        warnings.filterwarnings("ignore", message=".*not writable.*")
-        return torch.from_numpy(array)
-
-
-class ClassificationLearner:
+class ClassificationLearner(Learner):
     """Trains a network on the training part and judges it on the validation part.
 
     Args:
@@ -89,35 +62,66 @@ class ClassificationLearner:
 
     def __init__(self, spec: Classifier, data: ImageSet, seed: int, device: str) -> None:
         recipe = spec.recipe
+        data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
         rows = np.flatnonzero(data.parts == Part.TRAIN)
         self._train = Images(data, rows, device, recipe.channels_last)
         self._val = Images(data, np.flatnonzero(data.parts == Part.VAL), device, recipe.channels_last)
-        self.sampler = Sampler(np.arange(len(rows)), recipe.batch_size, seed, device)
+        self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)
         self._targets = _targets(recipe, len(data.classes), device)
-        used = [getattr(recipe, name) for name in Recipe.ORDER if name != "normalize"]
-        self._changes = [implementation(trick) for trick in used if trick is not None]
+        self._mixed, self._classes = recipe.mix is not None, len(data.classes)
+        self._loss = loss_of(recipe.loss)
+        self._margin = None if recipe.margin is None else implementation(recipe.margin)(self.network)
+        self._supervise = None if recipe.deep_supervision is None else implementation(recipe.deep_supervision)
+        self._distil = distiller(ClassificationLearner, spec, data, seed, device)
+        self.extra = joined(distillation=self._distil)
+        self._changes = Changes(recipe, self.sampler, data.mean, data.std)
 
     def batch(self, rows: Tensor) -> Batch:
         """Returns the images and targets of some rows, changed as the recipe says."""
         labels = self._train.labels.index_select(0, rows)
         targets = labels if self._targets is None else self._targets.index_select(0, labels)
-        batch = Batch(self._train[rows], labels, targets)
-        for change in self._changes:
-            batch = change(batch)
-        return batch
+        return self._changes(Batch(self._train[rows], labels, targets, rows=rows))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the cross-entropy with the targets, and the accuracy with the labels."""
-        logits = self.network(batch.images)["out"]
-        return F.cross_entropy(logits, batch.targets), {"accuracy": accuracy(logits.detach(), batch.labels)}
+        """Returns the loss that the recipe says, and the accuracy with the labels."""
+        outputs = self.network(batch.images)
+        assert batch.targets is not None and batch.labels is not None
+        logits = outputs["out"]
+        if self._margin is not None:
+            logits = self._margin(self._shares(batch), batch.progress)
+        loss = self._loss(logits, batch.targets)
+        if self._supervise is not None:
+            loss = self._supervise([loss, *(self._loss(head, batch.targets) for head in _heads(outputs))])
+        if self._distil is not None:
+            loss = self._distil(outputs, batch.images, loss)
+        return loss, {"accuracy": accuracy(logits.detach(), batch.labels)}
+
+    def _shares(self, batch: Batch) -> Tensor:
+        """Returns how much of a margin each class gets, (N, K): what is mixed shares it, what is smoothed does not."""
+        assert batch.targets is not None and batch.labels is not None
+        if self._mixed and batch.targets.is_floating_point():
+            return batch.targets
+        return F.one_hot(batch.labels, self._classes).to(torch.float32)
 
     def evaluate(self) -> dict[str, float]:
         """Returns loss and accuracy on the validation part."""
         return {f"val/{name}": value for name, value in figures(self.network, self._val).items()}
 
 
-def _targets(recipe: Recipe, classes: int, device: str) -> Tensor | None:
+def _heads(outputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """Returns the logits of the auxiliary heads, each (N, K).
+
+    Raises:
+        ValueError: There are none.
+    """
+    if "aux" not in outputs:
+        raise missing("deep_supervision", "auxiliary heads")
+    aux: Tensor | tuple[Tensor, ...] = outputs["aux"]
+    return (aux,) if isinstance(aux, Tensor) else aux
+
+
+def _targets(recipe: ClassificationRecipe, classes: int, device: str) -> Tensor | None:
     """Row k holds the target of class k, (K, K); None where labels themselves will do."""
     if recipe.label_smoothing is None:
         return None if recipe.mix is None else torch.eye(classes, device=device)
@@ -144,6 +148,22 @@ def figures(network: nn.Module, images: Images) -> dict[str, float]:
     return {"loss": loss.item() / len(images), "accuracy": correct.item() / len(images)}
 
 
+def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> nn.Module:
+    """Returns the network with the weights that a checkpoint holds, in eval mode.
+
+    Args:
+        spec: What was trained.
+        checkpoint: Its path or URI.
+        data: The images.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+    """
+    network = spec.architecture.build(data.input_shape, len(data.classes))
+    network.load_state_dict(weights(load(checkpoint)))
+    return network.eval()
+
+
 def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, part: Part) -> dict[str, float]:
     """Returns mean cross-entropy and accuracy on one part, of the weights that a checkpoint holds.
 
@@ -156,7 +176,6 @@ def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, par
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network = spec.architecture.build(data.input_shape, len(data.classes))
-    network.load_state_dict(weights(load(checkpoint)))
-    images = Images(data, np.flatnonzero(data.parts == part), "cpu", channels_last=False)
+    network = network_of_checkpoint(spec, checkpoint, data)
+    images = Images(normalized(spec.recipe, data), np.flatnonzero(data.parts == part), "cpu", channels_last=False)
     return figures(network, images)

@@ -7,10 +7,15 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from search_spaces.build import Architecture
 from search_spaces.errors import SpecError
 from search_spaces.spec import Spec
 from search_spaces.template import template
 from trainers.trial import Report, TrialContext
+
+COSTS = ("cost/params", "cost/macs", "cost/activation_bytes")
+TOTALS = ("epoch", "samples", "seconds", "time/train", "time/evaluate", "time/checkpoint")
+"""What the training loop adds to every report."""
 
 
 class Task(Spec):
@@ -55,6 +60,17 @@ class Task(Spec):
         """Returns what `static_metrics` needs to know of opened data."""
         return None
 
+    def refuse(self, template: Any, shape: Any) -> None:
+        """Refuses a space that cannot be used with the data, before the first trial.
+
+        Args:
+            template: What `template` returned.
+            shape: What `shape` returned.
+
+        Raises:
+            SpecError: Some trick cannot be used, whatever is chosen.
+        """
+
     def static_metrics(self, spec: Any, shape: Any) -> dict[str, float]:
         """Returns what is known of a candidate before it trains, `cost/*`.
 
@@ -91,6 +107,19 @@ class Task(Spec):
         """
         return {}
 
+    def picture(self, spec: Any, checkpoint: str, data: Any) -> bytes | None:
+        """Returns a PNG of a few validation inputs with truth and prediction; None: the task has no picture.
+
+        Args:
+            spec: The realized candidate.
+            checkpoint: Path or URI of what its trial kept.
+            data: What `open` returned.
+
+        Raises:
+            CheckpointError: The checkpoint cannot be read.
+        """
+        return None
+
     def refuse_mode(self, trial: TrialContext) -> None:
         """Refuses a mode other than training.
 
@@ -100,3 +129,33 @@ class Task(Spec):
         if trial.mode not in ("train", "retrain"):
             kind = getattr(self, "kind", type(self).__name__)
             raise SpecError(f"task {kind} cannot run this mode", trial.mode, "train, retrain", "mode")
+
+
+def costs(architecture: Architecture, shape: tuple[tuple[int, ...], int]) -> dict[str, float]:
+    """Returns parameters, multiply-adds and bytes of activations of one input, `COSTS`.
+
+    Args:
+        architecture: A spec without holes.
+        shape: The shape of one input, and the number of outputs.
+    """
+    from search_spaces.cost import cost
+
+    found = cost(architecture, *shape)
+    counts = (found.params, found.macs, found.activation_bytes)
+    return {name: float(count) for name, count in zip(COSTS, counts, strict=True)}
+
+
+def refuse_smoothing(template: Any, classes: int) -> None:
+    """Refuses label smoothing where there is one class alone.
+
+    Args:
+        template: A spec with a field `recipe`.
+        classes: Their number.
+
+    Raises:
+        SpecError: Labels may be smoothed.
+    """
+    recipe = getattr(template, "recipe", None)
+    if classes < 2 and getattr(recipe, "label_smoothing", None) is not None:
+        rule = "label smoothing needs two classes; set it to null"
+        raise SpecError(rule, f"{classes} class", path="recipe/label_smoothing")

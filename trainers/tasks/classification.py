@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from search_spaces.build import Architecture
-from search_spaces.recipe import Recipe
+from search_spaces.recipe import ClassificationRecipe
 from search_spaces.spec import Hole, Spec
 from search_spaces.template import template
 from trainers.data.base import Data, ImageSet
@@ -22,7 +22,7 @@ class Classifier(Spec):
     """A network and how it is trained."""
 
     architecture: Hole[Architecture]
-    recipe: Hole[Recipe] = Recipe()
+    recipe: Hole[ClassificationRecipe] = ClassificationRecipe()
 
 
 class Classification(Task):
@@ -83,3 +83,11 @@ class Classification(Task):
 
         found = figures_of_checkpoint(spec, checkpoint, data, Part.TEST)
         return {f"test/{name}": value for name, value in found.items()}
+
+    def picture(self, spec: Classifier, checkpoint: str, data: ImageSet) -> bytes:
+        """Returns some validation images, each with its class and the class that was predicted."""
+        from trainers.learners.classification import network_of_checkpoint
+        from trainers.previews import classification
+        from trainers.tricks.augment import normalized
+
+        return classification(network_of_checkpoint(spec, checkpoint, data), normalized(spec.recipe, data))

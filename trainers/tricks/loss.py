@@ -1,11 +1,26 @@
-"""Targets and losses of classification."""
+"""Targets and losses over classes, of images, pixels or tokens, and how several losses are joined."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Callable, Mapping, Sequence
 
-from search_spaces.recipe import LabelSmoothing
-from trainers.tricks.registry import implements
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from search_spaces.recipe import (
+    BoundaryFocal,
+    DeepSupervision,
+    Focal,
+    LabelSmoothing,
+    Loss,
+    UncertaintyWeighting,
+)
+from trainers.data.pictures import IGNORE
+from trainers.tricks.registry import implementation, implements
+
+ClassLoss = Callable[[Tensor, Tensor], Tensor]
+_FIXED = 20  # wrong classes that share epsilon in the variant `fixed`
 
 
 @implements(LabelSmoothing)
@@ -24,6 +39,198 @@ def smooth(spec: LabelSmoothing, targets: Tensor) -> Tensor:
     classes = targets.shape[1]
     if classes < 2:
         raise ValueError(f"label smoothing needs two classes; got {classes}; set label_smoothing to null")
-    spread = spec.epsilon / classes if spec.variant == "uniform" else spec.epsilon / (classes - 1)
+    spread = spec.epsilon / {"uniform": classes, "others": classes - 1, "fixed": _FIXED}[spec.variant]
     right = 1 - spec.epsilon + (spread if spec.variant == "uniform" else 0.0)
     return targets * (right - spread) + spread
+
+
+def smoothed(spec: LabelSmoothing | None, classes: int) -> ClassLoss:
+    """Returns cross-entropy with smoothed classes, for many places or classes: no target is written out.
+
+    Args:
+        spec: How much, and to which; None: plain cross-entropy.
+        classes: Their number.
+
+    Raises:
+        ValueError: There is one class alone.
+    """
+    if spec is None:
+        return cross_entropy
+    right, wrong = implementation(spec)(torch.eye(1, classes)).expand(1, -1)[0, :2].tolist()
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        logs, valid = F.log_softmax(logits.float(), dim=1), _valid(targets)
+        own = logs.gather(1, torch.where(valid, targets, 0).unsqueeze(1)).squeeze(1)
+        each = (wrong - right) * own - wrong * logs.sum(1)
+        mean: Tensor = (each * valid).sum() / valid.sum().clamp(min=1)
+        return mean
+
+    return loss
+
+
+def loss_of(spec: Loss | None) -> ClassLoss:
+    """Returns the loss that a recipe asks for: a function of logits and targets as those of `cross_entropy`."""
+    found: ClassLoss = cross_entropy if spec is None else implementation(spec)
+    return found
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Returns the mean cross-entropy over all places that are not ignored, 0 where there are none.
+
+    Args:
+        logits: (N, K, ...).
+        targets: (N, ...) classes, of pixels `IGNORE` for none, or (N, K, ...) probabilities.
+    """
+    if targets.is_floating_point():
+        return F.cross_entropy(logits, targets)
+    if logits.dim() == 2:
+        return F.cross_entropy(logits, targets)
+    total = F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+    return total / (targets != IGNORE).sum().clamp(min=1)
+
+
+@implements(Focal)
+def focal(spec: Focal, logits: Tensor, targets: Tensor) -> Tensor:
+    """Returns the mean focal loss over one choice among K classes; arguments as those of `cross_entropy`.
+
+    Paper: Lin et al., 2017, 1708.02002, equation 5, with the softmax's probability of the target.
+    """
+    values, valid = _focal_map(logits, targets, spec.gamma)
+    return values.sum() / valid.sum().clamp(min=1) * (1.0 if spec.alpha is None else spec.alpha)
+
+
+@implements(BoundaryFocal)
+def boundary_focal(spec: BoundaryFocal, logits: Tensor, targets: Tensor) -> Tensor:
+    """Returns the mean of the focal loss of pixels times their weights.
+
+    Args:
+        spec: Its weights.
+        logits: (N, K, H, W).
+        targets: (N, H, W) classes or `IGNORE`.
+    """
+    values, valid = _focal_map(logits, targets, spec.gamma)
+    return (values * boundary_weights(spec, targets)).sum() / valid.sum().clamp(min=1)
+
+
+def boundary_weights(spec: BoundaryFocal, masks: Tensor) -> Tensor:
+    """Returns the weight of every pixel, (N, H, W), from `spec.weight` at a boundary down to 1.
+
+    Args:
+        spec: Bands and weight.
+        masks: (N, H, W) classes or `IGNORE`, which has no boundary.
+    """
+    near = edges_of(masks).float().unsqueeze(1)
+    nearer = torch.zeros_like(near)
+    for band in range(spec.bands):
+        side = 2 * spec.width * band + 1
+        nearer += F.max_pool2d(near, side, stride=1, padding=side // 2)
+    return 1 + (spec.weight - 1) * nearer.squeeze(1) / spec.bands
+
+
+def edges_of(masks: Tensor, width: int = 1) -> Tensor:
+    """Returns the pixels next to another class, (N, H, W) bool, and those within `width` - 1 pixels of them.
+
+    Args:
+        masks: (N, H, W) classes; next to `IGNORE` there is no edge, and on it neither.
+        width: In pixels.
+    """
+    edges = torch.zeros_like(masks, dtype=torch.bool)
+    for dim in (1, 2):
+        ahead, behind = masks.narrow(dim, 1, masks.shape[dim] - 1), masks.narrow(dim, 0, masks.shape[dim] - 1)
+        differ = (ahead != behind) & (ahead != IGNORE) & (behind != IGNORE)
+        edges.narrow(dim, 1, masks.shape[dim] - 1).logical_or_(differ)
+        edges.narrow(dim, 0, masks.shape[dim] - 1).logical_or_(differ)
+    if width > 1:
+        grown = F.max_pool2d(edges.float().unsqueeze(1), 2 * width - 1, stride=1, padding=width - 1)
+        edges = grown.squeeze(1).bool()
+    return edges & (masks != IGNORE)
+
+
+def _valid(targets: Tensor) -> Tensor:
+    """Returns where there is a class to learn; only pixels may be without."""
+    return targets != IGNORE if targets.dim() > 1 else torch.ones_like(targets, dtype=torch.bool)
+
+
+def _focal_map(logits: Tensor, targets: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """Returns (1 - p)^gamma times the cross-entropy of every place, (N, ...), 0 where it is ignored, and where not."""
+    logs = F.log_softmax(logits.float(), dim=1)
+    if targets.is_floating_point():
+        each = -logs * targets
+        valid = torch.ones_like(each[:, 0], dtype=torch.bool)
+    else:
+        valid = _valid(targets)
+        logs = logs.gather(1, torch.where(valid, targets, 0).unsqueeze(1))
+        each = -logs * valid.unsqueeze(1)
+    # 1 - p may come out below 0, by rounding, and its power has no gradient at 0.
+    rest = (1 - logs.exp()).clamp(min=1e-7)
+    return (each if gamma == 0 else each * rest**gamma).sum(1), valid
+
+
+def sigmoid_focal(logits: Tensor, targets: Tensor, gamma: float, alpha: float | None) -> Tensor:
+    """Returns the focal loss of independent yes-or-no questions, one value each.
+
+    Args:
+        logits: Of any shape.
+        targets: 0 or 1, or between; of the same shape.
+        gamma: How much easy ones are played down.
+        alpha: Weight of ones against 1 - alpha of zeros; None: both 1.
+
+    Paper: Lin et al., 2017, 1708.02002, equation 5.
+    """
+    logits = logits.float()
+    loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    if gamma != 0:
+        p = torch.sigmoid(logits)
+        loss = loss * (p + targets - 2 * p * targets).clamp(min=1e-7) ** gamma
+    return loss if alpha is None else loss * (alpha * targets + (1 - alpha) * (1 - targets))
+
+
+@implements(DeepSupervision)
+def deep_supervision(spec: DeepSupervision, losses: Sequence[Tensor]) -> Tensor:
+    """Returns the loss of all heads.
+
+    Args:
+        spec: Their weights.
+        losses: Scalars, that of the main head first.
+    """
+    weights = [1.0, *(spec.weight * spec.decay**i for i in range(len(losses) - 1))]
+    return torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum()
+
+
+@implements(UncertaintyWeighting)
+class Uncertainty(nn.Module):
+    """Joins losses by learned weights.
+
+    Args:
+        spec: Where the logarithms of the variances start.
+        losses: Names of the losses, and whether each is of a regression.
+        device: A torch device.
+    """
+
+    def __init__(self, spec: UncertaintyWeighting, losses: Mapping[str, bool], device: str = "cpu") -> None:
+        super().__init__()
+        self.names = tuple(losses)
+        self.log_variance = nn.Parameter(torch.full((len(losses),), spec.initial, device=device))
+        halves = torch.tensor([0.5 if losses[name] else 1.0 for name in self.names], device=device)
+        self._halves = halves
+
+    def forward(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Returns the sum of exp(-s) L + s, halved for regressions.
+
+        Args:
+            losses: Scalars by name, all that were announced.
+
+        Paper: Kendall et al., 2018, 1705.07115, equations 7 and 10.
+        """
+        values = torch.stack([losses[name].float() for name in self.names])
+        return (self._halves * (torch.exp(-self.log_variance) * values + self.log_variance)).sum()
+
+
+def missing(trick: str, name: str) -> ValueError:
+    """Returns the error for a network without an output that the recipe needs.
+
+    Args:
+        trick: Field of the recipe.
+        name: The output.
+    """
+    return ValueError(f"{trick} needs a network with {name}; set {trick} to null, or choose a network that has it")

@@ -5,14 +5,32 @@ What an implementation is called with, after its spec, depends on its family:
 | family | called with | returns |
 |---|---|---|
 | `Optimizer` | network | `torch.optim.Optimizer` |
-| `Schedule` | share of steps taken since the warmup, in [0, 1) | factor on the rate |
-| `Warmup` | epochs taken, a fraction too | factor on the rate, or None once it is over |
+| `Schedule` | `Position` since the warmup | factor on the rate |
+| `Warmup` | `Position` | factor on the rate, or None once it is over |
+| `RateScaling` | batch size | factor on the rate |
 | `ClipGradients` | parameters | None |
 | `Augmentation`, `Mix` | `Batch` | `Batch` |
+| `Normalize` | (C,) mean and standard deviation of the training part | those to use |
+| `Balance` | `Rows` | (N,) how often each row is drawn, on any scale |
+| `EasyFirst` | epochs taken | share of the rows, the easiest first |
+| `Staged` | network, optimizer | an object with `update(epochs taken)` |
 | `LabelSmoothing` | (N, K) targets | (N, K) targets |
-| `Dropout`, `DropPath` | network, which it changes in place | None |
+| `Loss` | (N, K, ...) logits, (N, ...) classes or (N, K, ...) probabilities | scalar |
+| `Margin` | network | what is called with (N, K) shares of the margin and progress, and returns (N, K) logits |
+| `DeepSupervision` | losses of all heads, that of the main one first | scalar |
+| `EdgeLoss` | (N, 1, H, W) logits of edges, (N, H, W) masks | scalar |
+| `DualTask` | (N, K, H, W) logits, (N, 1, H, W) logits of edges, (N, H, W) masks | scalar |
+| `UncertaintyWeighting` | names of losses -> whether each is of a regression | module, called with names -> losses |
+| `Distillation` | input shape, outputs, device, `Learn` | module, called with outputs, inputs and loss |
+| `Initialization`, `BatchNorm`, `Dropout`, `DropPath` | network, which it changes in place | None |
+| `L1` | network | a function that returns a scalar |
 | `Ema` | network | an object with `update`, `applied`, `state_dict`, `load_state_dict` |
+| `MultiScaleTest` | network, (N, C, H, W) images | (N, K, H, W) logits |
 | `EarlyStopping` | nothing | an object with `update`, `state_dict`, `load_state_dict` |
+| `BoxLoss` | (n, 4) deltas, right boxes, anchors, and the weights of deltas | (n,) losses |
+| `Assignment` | candidates, (N, M, 4) boxes, which of them count, which are ignored | `Assigned` |
+| `BalancedSampling` | (N, A) states of an `Assigned` | (N, A) whether each counts |
+| `Suppression` | (N, n, 4) boxes, (N, n) scores and classes | boxes, and scores, 0 where dropped |
 """
 
 from __future__ import annotations
@@ -31,10 +49,23 @@ _MODULES = (
     "trainers.ema",
     "trainers.optim",
     "trainers.schedules",
+    "trainers.tricks.assignment",
     "trainers.tricks.augment",
+    "trainers.tricks.boxes",
+    "trainers.tricks.color",
+    "trainers.tricks.copy_paste",
+    "trainers.tricks.distillation",
+    "trainers.tricks.edges",
+    "trainers.tricks.evaluation",
+    "trainers.tricks.geometry",
+    "trainers.tricks.initialization",
     "trainers.tricks.loss",
+    "trainers.tricks.margin",
     "trainers.tricks.mix",
+    "trainers.tricks.nms",
+    "trainers.tricks.policy",
     "trainers.tricks.regularization",
+    "trainers.tricks.sampling",
     "trainers.tricks.stopping",
 )
 _TABLE: dict[type[Trick], Callable[..., Any]] = {}

@@ -8,6 +8,25 @@ from typing import Any
 from search_spaces.recipe import EarlyStopping
 from trainers.tricks.registry import implements
 
+_FALLING = ("loss", "perplexity", "error", "bits")
+
+
+def signed(metrics: Mapping[str, float], metric: str, trick: str) -> float:
+    """Returns a metric with the sign that makes more of it better.
+
+    Args:
+        metrics: Those of a report.
+        metric: Name of the one that is wanted.
+        trick: Field of the recipe that wants it.
+
+    Raises:
+        ValueError: It is not among them.
+    """
+    if metric not in metrics:
+        raise ValueError(f"{trick} watches {metric!r}; this task reports {', '.join(sorted(metrics))}")
+    falling = any(word in metric.rsplit("/", 1)[-1] for word in _FALLING)
+    return -metrics[metric] if falling else metrics[metric]
+
 
 @implements(EarlyStopping)
 class Patience:
@@ -23,8 +42,11 @@ class Patience:
 
         Args:
             metrics: The report's, with the metric that is watched.
+
+        Raises:
+            ValueError: It is not among them.
         """
-        value = metrics[self.spec.metric] * (-1 if self.spec.metric.endswith("loss") else 1)
+        value = signed(metrics, self.spec.metric, "early_stopping")
         if self.best is None or value > self.best + self.spec.min_delta:
             self.best, self.waited = value, 0
         else:

@@ -1,11 +1,11 @@
 import pytest
 
-from search_spaces.recipe import AdamW, ClipGradients, Optimizer, Sgd
+from search_spaces.recipe import Adam, AdamW, ClipGradients, Optimizer, Sgd, TwoPhase
 from search_spaces.spec import SpecError, kinds
 
 
 def test_optimizers_are_kinds_of_their_base() -> None:
-    assert set(kinds(Optimizer)) >= {"sgd", "adamw"}
+    assert set(kinds(Optimizer)) == {"sgd", "adam", "adamw", "adabound", "two_phase"}
     assert "clip_gradients" not in kinds(Optimizer)
     assert Optimizer.from_data({"kind": "sgd", "lr": 0.5}) == Sgd(lr=0.5)
 
@@ -17,6 +17,8 @@ def test_optimizers_are_kinds_of_their_base() -> None:
         ({"kind": "sgd", "momentum": 1.0}, Optimizer),
         ({"kind": "adamw", "beta2": -0.1}, Optimizer),
         ({"kind": "sgd", "weight_decay": -1e-4}, Optimizer),
+        ({"kind": "adabound", "final_lr": 0.0}, Optimizer),
+        ({"kind": "two_phase", "switch": 1.5}, Optimizer),
         ({"norm": 0.0}, ClipGradients),
     ],
 )
@@ -28,3 +30,9 @@ def test_values_out_of_range_are_refused_by_name(data: dict[str, object], base: 
 
 def test_adamw_defaults_are_written_out() -> None:
     assert AdamW().to_data()["beta2"] == 0.999
+
+
+def test_a_phase_is_one_optimizer() -> None:
+    assert TwoPhase.from_data({"first": {"kind": "adam"}, "second": {"kind": "sgd"}}).first == Adam()
+    with pytest.raises(SpecError, match="a phase has one optimizer; got two_phase in two_phase"):
+        TwoPhase.from_data({"first": {"kind": "two_phase"}})

@@ -1,12 +1,19 @@
 import pytest
 
-from search_spaces.recipe import Dropout, DropPath, EarlyStopping, Ema
+from search_spaces.recipe import L1, BatchNorm, Dropout, DropPath, EarlyStopping, Ema
 from search_spaces.spec import Spec, SpecError
 
 
 @pytest.mark.parametrize(
     ("spec", "data"),
-    [(Dropout, {"rate": 1.0}), (DropPath, {"rate": -0.1}), (Ema, {"decay": 1.0}), (EarlyStopping, {"patience": 0})],
+    [
+        (L1, {"weight": -1.0}),
+        (BatchNorm, {"momentum": 0.0}),
+        (Dropout, {"rate": 1.0}),
+        (DropPath, {"rate": -0.1}),
+        (Ema, {"decay": 1.0}),
+        (EarlyStopping, {"patience": 0}),
+    ],
 )
 def test_values_out_of_range_are_refused_by_name(spec: type[Spec], data: dict[str, float]) -> None:
     with pytest.raises(SpecError, match=next(iter(data))):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainers.data.splits import Part, keyed_uniform, split
+from trainers.data.splits import Part, architecture_learns, halves, keyed_uniform, split
 
 
 def test_shares_come_out_and_rows_keep_their_part() -> None:
@@ -29,3 +29,18 @@ def test_numbers_are_even_and_unrelated_to_row_order() -> None:
     counts, _ = np.histogram(drawn, 10, (0, 1))
     assert counts.min() > 1_850
     assert abs(np.corrcoef(drawn[1:], drawn[:-1])[0, 1]) < 0.03
+
+
+def test_l15_halves_share_no_row_and_are_all_rows() -> None:
+    rows = np.flatnonzero(split(4000, 0.1, 0.2, seed=0) == Part.TRAIN)
+    weights, architecture = halves(rows, seed=0)
+    assert not set(weights) & set(architecture)
+    assert sorted([*weights, *architecture]) == rows.tolist()
+    assert abs(len(weights) / len(rows) - 0.5) < 0.03
+    assert abs(len(halves(rows, seed=0, share=0.8)[0]) / len(rows) - 0.8) < 0.03
+    again, _ = halves(rows[::2], seed=0)
+    assert set(again) == set(weights) & set(rows[::2])
+
+
+def test_l15_the_architecture_stands_still_at_first() -> None:
+    assert [architecture_learns(epoch / 40, 20 / 40) for epoch in (0, 19, 20, 39)] == [False, False, True, True]

@@ -22,31 +22,6 @@ def _learner(**recipe: object) -> ClassificationLearner:
         return ClassificationLearner(classifier(**recipe), squares(), 0, "cpu")
 
 
-@pytest.mark.parametrize("small", [2**26, 0])
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_images_are_normalised_however_they_are_held(
-    monkeypatch: pytest.MonkeyPatch, small: int, channels_last: bool
-) -> None:
-    monkeypatch.setattr(classification, "_SMALL", small)
-    images = Images(DATA, TRAIN, "cpu", channels_last)
-    found = images[torch.arange(len(images))]
-    expected = (DATA.images[TRAIN].astype(np.float64) - DATA.mean.reshape(3, 1, 1)) / DATA.std.reshape(3, 1, 1)
-    assert np.allclose(found.numpy(), expected, atol=1e-5)
-    assert found.mean((0, 2, 3)).tolist() == pytest.approx([0] * 3, abs=1e-5)
-    assert found.std((0, 2, 3), correction=0).tolist() == pytest.approx([1] * 3, abs=1e-5)
-    assert found.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    assert torch.equal(images[torch.tensor([7, 2])], found[[7, 2]])
-    assert images.labels.tolist() == DATA.labels[TRAIN].tolist()
-
-
-def test_a_large_set_is_read_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classification, "_SMALL", 0)
-    data = squares()
-    data.images.flags.writeable = False
-    images = Images(data, TRAIN, "cpu", False)
-    assert images._source.data_ptr() == data.images.__array_interface__["data"][0]
-
-
 def test_plain_labels_serve_as_targets_until_something_softens_them() -> None:
     learner = _learner()
     batch = learner.batch(learner.sampler.next())
@@ -67,7 +42,7 @@ def test_the_loss_is_the_cross_entropy_with_the_targets() -> None:
 
 def test_changes_apply_in_the_order_of_the_recipe() -> None:
     learner = _learner(mix=Mixup(), cutout=Cutout(length=0.25), flip=Flip(), crop=Crop())
-    assert [change.args[0].kind for change in learner._changes] == ["crop", "flip", "cutout", "mixup"]  # type: ignore
+    assert [change.args[0].kind for change in learner._changes.used] == ["crop", "flip", "cutout", "mixup"]  # type: ignore
 
 
 def test_figures_are_those_of_the_whole_part_in_eval_mode(monkeypatch: pytest.MonkeyPatch) -> None:

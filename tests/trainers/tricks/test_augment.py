@@ -1,54 +1,22 @@
+import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
-from search_spaces.recipe import Crop, Cutout, Flip
+from search_spaces.recipe import ClassificationRecipe, Color, Crop, Cutout, Erasing, Flip, Normalize, Trick
+from tests.trainers.examples import squares
+from tests.trainers.tricks.batches import changed, equal, plain
+from trainers.data.sampler import Sampler
+from trainers.data.splits import Part
 from trainers.determinism import Generators
+from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
-from trainers.tricks.registry import implementation
-
-
-def _changed(spec: Crop | Cutout | Flip, images: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    labels = torch.arange(len(images))
-    with Generators(seed):
-        found: Batch = implementation(spec)(Batch(images, labels, labels))
-    assert found.labels is labels and found.targets is labels
-    return found.images
-
 
 IMAGES = torch.arange(1.0, 1 + 300 * 2 * 8 * 6).view(300, 2, 8, 6)
 
 
-def test_a_crop_is_a_window_of_the_padded_image() -> None:
-    padded = F.pad(IMAGES, (2, 2, 2, 2))  # a quarter of 8 rows and of 6 columns, rounded
-    places = set()
-    for whole, found in zip(padded, _changed(Crop(padding=0.25), IMAGES), strict=True):
-        windows = [(y, x) for y in range(5) for x in range(5) if torch.equal(whole[:, y : y + 8, x : x + 6], found)]
-        assert len(windows) == 1
-        places.add(windows[0])
-    assert len(places) == 25  # each image has its own place, and all places occur
-
-
-def test_a_crop_without_padding_is_the_identity() -> None:
-    assert torch.equal(_changed(Crop(padding=0.0), IMAGES), IMAGES)
-
-
-@pytest.mark.parametrize(("p", "share"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
-def test_a_flip_mirrors_a_share_of_the_images(p: float, share: float) -> None:
-    found = _changed(Flip(p=p), IMAGES)
-    mirrored = torch.tensor([torch.equal(a, b.flip(-1)) for a, b in zip(found, IMAGES, strict=True)])
-    kept = torch.tensor([torch.equal(a, b) for a, b in zip(found, IMAGES, strict=True)])
-    assert bool((mirrored ^ kept).all())
-    assert mirrored.float().mean().item() == pytest.approx(share, abs=0.1)
-
-
-def test_flipping_twice_is_the_identity() -> None:
-    assert torch.equal(_changed(Flip(p=1.0), _changed(Flip(p=1.0), IMAGES)), IMAGES)
-
-
-def test_a_hole_is_a_square_that_the_border_clips() -> None:
+def test_j04_a_hole_is_a_square_that_the_border_clips() -> None:
     images = torch.ones(2_000, 3, 32, 32)
-    found = _changed(Cutout(length=0.25), images)
+    found = changed(Cutout(length=0.25), plain(images)).images
     areas = (found[:, 0] == 0).sum((1, 2))
     assert (areas.min().item(), areas.max().item()) == (16, 64)  # (L/2)^2 to L^2 for L = 8
     assert torch.equal(found[:, 0], found[:, 2])
@@ -59,12 +27,84 @@ def test_a_hole_is_a_square_that_the_border_clips() -> None:
 
 def test_more_holes_take_more() -> None:
     images = torch.ones(500, 1, 32, 32)
-    one, three = (_changed(Cutout(length=0.25, holes=holes), images) for holes in (1, 3))
+    one, three = (changed(Cutout(length=0.25, holes=holes), plain(images)).images for holes in (1, 3))
     assert (three == 0).sum() > 2 * (one == 0).sum()
-    assert torch.equal(_changed(Cutout(length=0.0), images), images)
+    assert torch.equal(changed(Cutout(length=0.0), plain(images)).images, images)
 
 
-def test_draws_come_from_the_owned_generator() -> None:
-    for spec in (Crop(), Flip(), Cutout()):
-        assert torch.equal(_changed(spec, IMAGES, 1), _changed(spec, IMAGES, 1))
-        assert not torch.equal(_changed(spec, IMAGES, 1), _changed(spec, IMAGES, 2))
+def test_j05_erased_rectangles_lie_within_and_have_an_area_within_bounds() -> None:
+    images = torch.ones(2_000, 3, 32, 24)
+    found = changed(Erasing(p=1.0, smallest=0.05, largest=0.3, aspect=0.3, fill="mean"), plain(images)).images
+    erased = found[:, 0] == 0
+    shares = erased.float().mean((1, 2))
+    shares = shares[shares > 0]
+    assert len(shares) > 1_990
+    assert shares.min().item() >= 0.05 and shares.max().item() <= 0.3
+    assert shares.mean().item() == pytest.approx(0.175, abs=0.01)
+    rows, columns = erased.any(2).sum(1), erased.any(1).sum(1)
+    assert torch.equal(erased.sum((1, 2)), rows * columns)
+    aspects = (rows / columns)[rows > 0]
+    assert 0.2 < aspects.min() < 0.4 and 2.5 < aspects.max() < 4.5
+
+
+def test_j05_erasing_happens_with_its_probability_and_never_at_0() -> None:
+    images = torch.ones(2_000, 1, 16, 16)
+    found = changed(Erasing(p=0.25, fill="mean"), plain(images)).images
+    assert (found == 0).flatten(1).any(1).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(changed(Erasing(p=0.0), plain(images)).images, images)
+
+
+def test_j05_fills_are_black_the_mean_or_noise_in_the_range_of_pixels() -> None:
+    mean, std = torch.tensor([0.5, 0.25]), torch.tensor([0.25, 0.5])
+    batch = Batch(torch.full((300, 2, 16, 16), 9.0), mean=mean, std=std)
+    fills = {}
+    for fill in ("black", "mean", "noise"):
+        images = changed(Erasing.from_data({"p": 1.0, "fill": fill}), batch).images
+        erased = images.transpose(0, 1)[:, images[:, 0] != 9.0]
+        fills[fill] = erased * std.view(2, 1) + mean.view(2, 1)
+    assert fills["black"].abs().max().item() < 1e-6
+    assert fills["mean"].mean(1).tolist() == pytest.approx(mean.tolist())
+    assert 0 <= fills["noise"].min() < 0.001 and 0.999 < fills["noise"].max() <= 1
+    assert fills["noise"].mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_j19_statistics_make_mean_0_and_deviation_1_and_can_be_undone() -> None:
+    data = normalized(ClassificationRecipe(), squares(channels=3))
+    images = data.images[data.parts == Part.TRAIN]
+    found = (images - data.mean.reshape(3, 1, 1)) / data.std.reshape(3, 1, 1)
+    assert found.mean((0, 2, 3)).tolist() == pytest.approx([0] * 3, abs=1e-5)
+    assert found.std((0, 2, 3)).tolist() == pytest.approx([1] * 3, abs=1e-5)
+    assert np.array_equal(np.round(found * data.std.reshape(3, 1, 1) + data.mean.reshape(3, 1, 1)), images)
+
+
+def test_j19_other_statistics() -> None:
+    none, imagenet = (
+        normalized(ClassificationRecipe(normalize=Normalize.from_data({"statistics": name})), squares(channels=3))
+        for name in ("none", "imagenet")
+    )
+    assert none.mean.tolist() == [0, 0, 0] and none.std.tolist() == [255, 255, 255]
+    assert (imagenet.mean / 255).tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert (imagenet.std / 255).tolist() == pytest.approx([0.229, 0.224, 0.225])
+    grey = normalized(ClassificationRecipe(normalize=Normalize(statistics="imagenet")), squares())
+    assert (grey.mean / 255).tolist() == pytest.approx([(0.485 + 0.456 + 0.406) / 3])
+
+
+def test_changes_come_in_the_order_of_the_recipe_and_know_where_training_is() -> None:
+    sampler = Sampler(np.arange(8), 4, seed=3)
+    sampler.length = 10
+    recipe = ClassificationRecipe(color=Color(), cutout=Cutout(), flip=Flip(), crop=Crop())
+    changes = Changes(recipe, sampler, np.array([51.0], np.float32), np.array([102.0], np.float32))
+    assert [change.args[0].kind for change in changes.used] == ["crop", "flip", "color", "cutout"]  # type: ignore
+    for _ in range(5):
+        sampler.next()
+    with Generators(0):
+        found = changes(Batch(torch.zeros(4, 1, 8, 8)))
+    assert (found.step, found.progress, found.seed) == (4, 0.4, 3)
+    assert found.mean is not None and found.std is not None
+    assert found.mean.item() == pytest.approx(0.2) and found.std.item() == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("spec", [Cutout(), Erasing(p=1.0)])
+def test_draws_come_from_the_owned_generator(spec: Trick) -> None:
+    assert equal(changed(spec, plain(IMAGES), 1), changed(spec, plain(IMAGES), 1))
+    assert not equal(changed(spec, plain(IMAGES), 1), changed(spec, plain(IMAGES), 2))

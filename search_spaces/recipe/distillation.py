@@ -1,0 +1,90 @@
+"""Learning from networks that were trained before."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from search_spaces.build import Architecture
+from search_spaces.recipe.trick import Trick
+from search_spaces.spec import Hole, Spec
+
+Weight = Annotated[float, Field(ge=0)]
+DENSE = frozenset({"classification", "segmentation"})
+
+
+class Teacher(Spec):
+    """A network to learn from; it is frozen."""
+
+    home: ClassVar[str | None] = "search_spaces.recipe"
+    group: ClassVar[str | None] = "deepspace.tricks"
+
+
+class RunTeacher(Teacher):
+    """The winner of an earlier search."""
+
+    kind: Literal["run"] = "run"
+    path: str
+    """Its folder `best/`: `architecture.json` and `weights.safetensors`."""
+
+
+class TrainedTeacher(Teacher):
+    """A network that each trial first trains itself, once, with its own recipe less the distillation."""
+
+    kind: Literal["trained"] = "trained"
+    architecture: Hole[Architecture]
+    epochs: Hole[Annotated[int, Field(ge=1)]] = 8
+
+
+class Distillation(Trick):
+    """Adds what teachers say to the loss: (1 - `weight`) of the task's, `weight` T^2 of the divergence from them.
+
+    With several teachers `average` is of their softened probabilities (`mean`), or of their `logits`.
+    Range worth searching: temperature 1 to 20, weight 0.1 to 0.9.
+    """
+
+    tasks: ClassVar[frozenset[str]] = DENSE
+
+    teachers: Hole[Annotated[tuple[Teacher, ...], Field(min_length=1)]]
+    average: Hole[Literal["mean", "logits"]] = "mean"
+    temperature: Hole[Annotated[float, Field(gt=0)]] = 4.0
+    weight: Hole[Annotated[float, Field(ge=0, le=1)]] = 0.5
+
+
+class SoftDistillation(Distillation):
+    """Divergence of softened probabilities; of each pixel where there are many.
+
+    Paper: Hinton et al., Distilling the Knowledge in a Neural Network, 2015, 1503.02531, section 2.
+    """
+
+    tasks: ClassVar[frozenset[str]] = DENSE | {"language"}
+
+    kind: Literal["soft_distillation"] = "soft_distillation"
+
+
+class PairwiseDistillation(Distillation):
+    """Soft distillation, and the similarity of all pairs of places of a feature map, as the teachers have it.
+
+    Places are patches of `patch` by `patch` of the smaller map. Range worth searching: similarity 1 to 100.
+
+    Paper: Liu et al., Structured Knowledge Distillation, 2019, 1903.04197, equations 2 and 3.
+    """
+
+    kind: Literal["pairwise_distillation"] = "pairwise_distillation"
+    similarity: Hole[Weight] = 10.0
+    patch: Hole[Annotated[int, Field(ge=1)]] = 2
+
+
+class HolisticDistillation(Distillation):
+    """Pair-wise distillation, and a critic that scores whole score maps, to be as high as the teachers'.
+
+    Paper: Liu et al., Structured Knowledge Distillation, 2019, 1903.04197, equations 4 and 5.
+    """
+
+    tasks: ClassVar[frozenset[str]] = frozenset({"segmentation"})
+
+    kind: Literal["holistic_distillation"] = "holistic_distillation"
+    similarity: Hole[Weight] = 10.0
+    patch: Hole[Annotated[int, Field(ge=1)]] = 2
+    critic: Hole[Weight] = 0.1

@@ -1,0 +1,57 @@
+import pytest
+
+from search_spaces.errors import SpecError
+from search_spaces.recipe import (
+    Assignment,
+    BalancedSampling,
+    BoxLoss,
+    ClassificationRecipe,
+    DetectionRecipe,
+    Focal,
+    IouAssignment,
+    SmoothL1,
+)
+from search_spaces.space import Space
+from search_spaces.spec import kinds
+
+
+def test_the_kinds_are_those_of_the_catalogue() -> None:
+    assert set(kinds(BoxLoss)) == {"smooth_l1", "iou", "giou", "diou", "ciou"}
+    assert set(kinds(Assignment)) == {"iou_assignment"}
+
+
+def test_defaults_are_those_of_the_papers() -> None:
+    assert SmoothL1().beta == 1.0
+    assert (IouAssignment().positive, IouAssignment().negative, IouAssignment().low_quality) == (0.5, 0.4, True)
+    assert (BalancedSampling().number, BalancedSampling().positive) == (256, 0.5)
+    recipe = DetectionRecipe()
+    assert recipe.loss == Focal(gamma=2.0, alpha=0.25)
+    assert recipe.sampling is None
+    assert recipe.region_assignment == IouAssignment(positive=0.5, negative=0.5, low_quality=False)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"box_loss": {"kind": "smooth_l1", "beta": 0}}, "box_loss/beta.*got 0; allowed above 0"),
+        ({"box_loss": {"kind": "giou", "weight": -1}}, "box_loss/weight.*allowed above 0"),
+        ({"assignment": {"kind": "iou_assignment", "positive": 1.5}}, "positive"),
+        ({"assignment": {"kind": "iou_assignment", "positive": 0.3}}, "negative must not exceed positive"),
+        ({"sampling": {"kind": "balanced_sampling", "positive": 1}}, "positive"),
+        ({"sampling": {"kind": "balanced_sampling", "number": 1}}, "number"),
+    ],
+)
+def test_values_out_of_range_are_refused(data: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        DetectionRecipe.from_data(data)
+
+
+def test_other_tasks_do_not_have_them() -> None:
+    with pytest.raises(SpecError, match="box_loss is for detection; got it in classification"):
+        ClassificationRecipe.from_data({"box_loss": {"kind": "giou"}})
+
+
+def test_they_may_vary() -> None:
+    losses = [{"kind": "smooth_l1", "beta": {"float": [0.1, 1]}}, {"kind": "giou", "weight": {"float": [1, 10]}}]
+    space = Space(DetectionRecipe.from_data({"box_loss": {"categorical": losses}}))
+    assert {point.path for point in space.points()} == {"box_loss", "box_loss/smooth_l1/beta", "box_loss/giou/weight"}

@@ -1,0 +1,154 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from search_spaces.operators.boxes import decode, encode
+from search_spaces.recipe import BalancedSampling, Giou, IouAssignment, SmoothL1
+from tests.trainers.detectors import ONE, TWO, model
+from trainers.determinism import Generators
+from trainers.learners.detection_losses import DetectionLosses, objects_of
+from trainers.tricks.batch import Batch
+from trainers.tricks.loss import sigmoid_focal
+
+IMAGES = torch.zeros(2, 3, 32, 32)
+# One object in the first image, none in the second; a place of padding in both.
+BOXES = torch.tensor([[[4.0, 4, 16, 16], [0, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 0]]])
+CLASSES = torch.tensor([[2, -1], [-1, -1]])
+BATCH = Batch(IMAGES, boxes=BOXES, classes=CLASSES)
+ANCHORS = 3 * 8 * 8
+
+
+def _losses(**recipe: object) -> DetectionLosses:
+    spec = model(ONE, **{"assignment": IouAssignment(positive=0.6, negative=0.4), **recipe})
+    return DetectionLosses(spec, None)
+
+
+def _outputs(seed: int = 0) -> dict[str, object]:
+    with Generators(seed):
+        return {"out": (torch.randn(2, ANCHORS, 5), 0.1 * torch.randn(2, ANCHORS, 4))}
+
+
+def test_the_loss_is_the_sum_over_anchors_by_hand() -> None:
+    losses, found = _losses(box_loss=SmoothL1(weight=2.0)), _outputs()
+    loss, parts = losses(found, BATCH)
+    logits, deltas = found["out"]  # type: ignore[misc]
+    anchors = losses.anchors(IMAGES)
+    low, high = torch.maximum(anchors[:, :2], BOXES[0, 0, :2]), torch.minimum(anchors[:, 2:], BOXES[0, 0, 2:])
+    common = (high - low).clamp(min=0).prod(1)
+    iou = common / (144 + (anchors[:, 2:] - anchors[:, :2]).prod(1) - common)
+    found_by = (iou >= 0.6) | (iou == iou.max())
+    counted = found_by | (iou < 0.4)
+    assert 0 < found_by.sum() < counted.sum() < ANCHORS
+    targets = torch.zeros(2, ANCHORS, 5)
+    targets[0, found_by, 2] = 1
+    each = sigmoid_focal(logits, targets, 2.0, 0.25).sum(2)
+    count = found_by.sum()
+    assert parts["class_loss"].item() == pytest.approx(
+        ((each[0] * counted).sum() + each[1].sum()).item() / count.item()
+    )
+    right = encode(BOXES[0, 0].expand(int(count), 4), anchors[found_by])
+    assert parts["box_loss"].item() == pytest.approx(
+        2 * F.smooth_l1_loss(deltas[0, found_by], right, reduction="sum").item() / count.item()
+    )
+    assert loss.item() == pytest.approx(sum(value.item() for value in parts.values()))
+
+
+def test_cross_entropy_is_what_focal_loss_is_without_its_factors() -> None:
+    losses, found = _losses(loss=None, sampling=BalancedSampling(number=256, positive=0.5)), _outputs()
+    zero = {"out": (torch.zeros(2, ANCHORS, 5), found["out"][1])}  # type: ignore[index]
+    counted = sum(
+        int(losses._assign(losses.anchors(IMAGES), BOXES, CLASSES >= 0, None).state[i].ge(0).sum()) for i in (0, 1)
+    )
+    assert counted < 2 * ANCHORS
+    # Each of five classes costs ln 2 for each anchor that counts.
+    assert losses(zero, BATCH)[1]["class_loss"].item() == pytest.approx(5 * math.log(2))
+
+
+def test_right_outputs_cost_nothing() -> None:
+    losses = _losses(box_loss=Giou())
+    anchors, objects = losses.anchors(IMAGES), objects_of(BATCH)
+    assigned = losses._assign(anchors, objects.boxes, objects.counts, None)
+    logits = torch.full((2, ANCHORS, 5), -40.0)
+    logits[0, assigned.state[0] == 1, 2] = 40.0
+    deltas = encode(BOXES[0, 0].expand(ANCHORS, 4), anchors).expand(2, -1, -1)
+    loss, parts = losses({"out": (logits, deltas)}, BATCH)
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+    assert losses({"out": (logits.roll(1, 2), deltas)}, BATCH)[0].item() > 10
+    assert torch.allclose(decode(deltas[0, :5], anchors[:5]), BOXES[0, 0].expand(5, 4), atol=1e-4)
+
+
+def test_an_object_of_weight_0_does_not_count_and_its_anchors_are_ignored() -> None:
+    losses, found = _losses(), _outputs()
+    _, (logits, _) = None, found["out"]  # type: ignore[misc]
+    ignored = replace(BATCH, weights=torch.tensor([[0.0, 1], [1, 1]]))
+    none = replace(BATCH, classes=torch.full_like(CLASSES, -1))
+    with_none, with_ignored = losses(found, none)[1], losses(found, ignored)[1]
+    assert with_ignored["box_loss"].item() == with_none["box_loss"].item() == 0
+    assert 0 < with_ignored["class_loss"].item() < with_none["class_loss"].item()
+    logits.requires_grad_()
+    losses(found, ignored)[0].backward()
+    anchors, inside = losses.anchors(IMAGES), torch.tensor([4.0, 4, 16, 16])
+    covered = ((anchors >= inside - 0.01) | (torch.arange(4) > 1)).all(1) & (anchors[:, 2:] <= 16.01).all(1)
+    assert covered.any() and not logits.grad[0, covered].any() and logits.grad[1].all()
+
+
+def test_weights_of_boxes_weigh_their_losses() -> None:
+    losses, found = _losses(), _outputs()
+    two = Batch(
+        IMAGES, boxes=torch.tensor([[[4.0, 4, 16, 16]], [[12.0, 12, 24, 24]]]), classes=torch.tensor([[2], [1]])
+    )
+    whole = losses(found, two)[1]["box_loss"].item()
+    first, second = (
+        losses(found, replace(two, weights=torch.tensor([[a], [b]])))[1]["box_loss"].item()
+        for a, b in ((1.0, 0), (0, 1.0))
+    )
+    assert whole == pytest.approx((first + second) / 2)
+    mixed = losses(found, replace(two, weights=torch.tensor([[0.75], [0.25]])))[1]["box_loss"].item()
+    assert mixed == pytest.approx(0.75 * first + 0.25 * second)
+
+
+def test_a_batch_without_objects_has_a_loss_to_learn_from() -> None:
+    for head in (ONE, TWO):
+        spec = model(head)
+        with Generators(0):
+            network = spec.architecture.build((3, 32, 32), 5)
+            losses = DetectionLosses(spec, network)
+            loss, parts = losses(network(IMAGES), replace(BATCH, classes=torch.full_like(CLASSES, -1)))
+        loss.backward()
+        assert loss.item() > 0 and parts["box_loss"].item() == 0
+        assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_the_second_stage_learns_from_proposals_and_objects() -> None:
+    spec = model(TWO, region_sampling=BalancedSampling(number=8, positive=0.25))
+    with Generators(0):
+        network = spec.architecture.build((3, 32, 32), 5)
+        losses = DetectionLosses(spec, network)
+        outputs = network(IMAGES)
+        # None of the proposals meets the object, so that it is the only one that is positive.
+        outputs["proposals"] = torch.tensor([[20.0, 20, 30, 30]]).expand(2, 16, 4)
+        seen: list[torch.Tensor] = []
+        network.roi_outputs = lambda pyramid, boxes: (seen.append(boxes), torch.zeros(2, 8, 6), torch.zeros(2, 8, 4))[
+            1:
+        ]
+        loss, parts = losses(outputs, BATCH)
+    assert set(parts) == {"objectness_loss", "proposal_loss", "class_loss", "box_loss"}
+    assert seen[0].shape == (2, 8, 4)
+    assert (seen[0] == BOXES[0, 0]).all(2).sum(1).tolist() == [1, 0]
+    assert not (seen[0] == 0).all(2).any(), "padding was drawn"
+    assert parts["class_loss"].item() == pytest.approx(math.log(6))
+    # The object as a proposal has its box already.
+    assert parts["box_loss"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_outputs_that_are_not_finite_make_the_loss_say_so() -> None:
+    spec = model(TWO)
+    with Generators(0):
+        network = spec.architecture.build((3, 32, 32), 5)
+        for weights in network.parameters():
+            weights.data.fill_(math.nan)
+        loss, _ = DetectionLosses(spec, network)(network(IMAGES), BATCH)
+    assert loss.isnan()

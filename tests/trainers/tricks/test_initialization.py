@@ -1,0 +1,117 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from search_spaces.architectures.resnet import Resnet
+from search_spaces.build import Architecture
+from search_spaces.recipe import Initialization, Kaiming, LayerTransfer, Orthogonal, Xavier
+from tests.trainers.examples import NETWORK
+from trainers.determinism import Generators
+from trainers.tricks.initialization import identity, widened
+from trainers.tricks.registry import implementation
+
+
+def _drawn(spec: Initialization, module: nn.Module) -> nn.Module:
+    with Generators(0):
+        implementation(spec)(module)
+    return module
+
+
+def test_i07_xaviers_bound_is_a_quarter_for_64_by_32() -> None:
+    weight = _drawn(Xavier(), nn.Linear(64, 32)).weight
+    assert weight.abs().max().item() <= 0.25  # type: ignore[operator, union-attr]
+    assert weight.abs().max().item() == pytest.approx(0.25, rel=0.01)  # type: ignore[operator, union-attr]
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "normal"])
+def test_i07_variances_follow_the_formulas(distribution: str) -> None:
+    rows: list[tuple[dict[str, object], float]] = [
+        ({"kind": "xavier"}, 2 / (9 * 80 + 9 * 60)),
+        ({"kind": "xavier", "gain": 2.0}, 8 / (9 * 80 + 9 * 60)),
+        ({"kind": "kaiming", "fan": "in"}, 2 / (9 * 80)),
+        ({"kind": "kaiming", "fan": "out", "gain": 0.5}, 0.5 / (9 * 60)),
+    ]
+    for data, variance in rows:
+        spec = Initialization.from_data({**data, "distribution": distribution})
+        conv = _drawn(spec, nn.Conv2d(80, 60, 3))
+        assert conv.weight.var().item() == pytest.approx(variance, rel=0.05)  # type: ignore[operator, union-attr]
+
+
+def test_i07_orthogonal_rows_have_the_gain_as_length() -> None:
+    weight = _drawn(Orthogonal(gain=3.0), nn.Linear(20, 8)).weight
+    assert torch.allclose(weight @ weight.T, 9 * torch.eye(8), atol=1e-4)  # type: ignore[operator, union-attr, arg-type]
+
+
+def test_biases_norms_and_embeddings_stay_as_built() -> None:
+    network = nn.Sequential(nn.Embedding(5, 4), nn.LSTM(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    _drawn(Kaiming(), network)
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"1.weight_ih_l0", "1.weight_hh_l0", "3.weight"}
+
+
+def _best(folder: Path, architecture: Architecture, network: nn.Module) -> str:
+    (folder / "architecture.json").write_text(json.dumps(architecture.to_data()))
+    save_file(
+        {name: value.contiguous() for name, value in network.state_dict().items()}, folder / "weights.safetensors"
+    )
+    return str(folder)
+
+
+def _trained_like(network: nn.Module) -> nn.Module:
+    generator = torch.Generator().manual_seed(3)
+    for name, buffer in network.named_buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(torch.rand(buffer.shape, generator=generator) + (0.5 if "var" in name else 0))
+    return network.eval()
+
+
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_i08_a_widened_network_computes_what_it_did(stem: str, tmp_path: Path) -> None:
+    small = Resnet(depths=(1, 1), widths=(4, 6), stem=stem, block="basic")  # type: ignore[arg-type]
+    wide = Resnet(depths=(1, 1), widths=(7, 12), stem=stem, block="basic")  # type: ignore[arg-type]
+    with Generators(1):
+        old, new = _trained_like(small.build((3, 16, 16), 5)), wide.build((3, 16, 16), 5).eval()
+    implementation(LayerTransfer(path=_best(tmp_path, small, old)))(new)
+    x = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(old(x), new(x), atol=1e-5)
+
+
+def test_i08_a_deepened_network_computes_what_it_did() -> None:
+    with Generators(0):
+        first, deep = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        last, flat = nn.Linear(8, 4), nn.Linear(8, 8)
+    identity({"weight": deep.weight, "bias": deep.bias})
+    identity({"weight": flat.weight, "bias": flat.bias})
+    x = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    before = torch.relu(first(x))
+    assert torch.equal(torch.relu(deep(before)), before)
+    pooled = before.mean((2, 3))
+    assert torch.allclose(last(torch.relu(flat(pooled))), last(pooled), atol=1e-6)
+
+
+def test_i08_noise_tells_repeats_apart() -> None:
+    value = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    with Generators(0):
+        found = widened("x", value, torch.Size([400, 3]), noise=0.01)
+    assert torch.equal(found[:4], value)
+    spread = (found[4:] - value.repeat(99, 1)).std().item()
+    assert spread == pytest.approx(0.01 * value.std().item(), rel=0.1)
+
+
+def test_i08_what_cannot_be_widened_is_refused(tmp_path: Path) -> None:
+    with Generators(0):
+        wide, small = NETWORK.build((1, 8, 8), 9), NETWORK.build((1, 8, 8), 4)
+    path = _best(tmp_path, NETWORK, wide)
+    with pytest.raises(ValueError, match=r"classifier.\w+: \[9.*\] cannot be widened to \[4"):
+        implementation(LayerTransfer(path=path))(small)
+    with pytest.raises(ValueError, match="groups cannot be widened"):
+        widened("x", torch.zeros(4, 1, 3, 3), torch.Size([8, 1, 3, 3]), groups=4)
+    with pytest.raises(ValueError, match="no folder best/ of an earlier search"):
+        implementation(LayerTransfer(path=str(tmp_path / "none")))(small)
+    assert math.isfinite(small.classifier.weight.sum().item())  # type: ignore[union-attr, operator]

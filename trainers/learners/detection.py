@@ -1,0 +1,162 @@
+"""Object detection: batches with boxes, losses of one stage or two, average precision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainers.checkpoint import load, weights
+from trainers.data.pictures import DetectionSet
+from trainers.data.splits import Part
+from trainers.learners.base import Learner
+from trainers.learners.detection_losses import DetectionLosses
+from trainers.learners.finder import Finder
+from trainers.learners.images import Pixels
+from trainers.metrics_detection import Detections, Truth, average_precision
+from trainers.tricks.augment import Changes, normalized
+from trainers.tricks.batch import Batch
+from trainers.tricks.sampling import make_sampler, rows_of
+
+if TYPE_CHECKING:
+    from trainers.tasks.detection import DetectionModel
+
+_EVALUATED = 32  # images at once
+
+
+class BoxedImages(Pixels):
+    """Some rows of an image set, with their objects.
+
+    Args:
+        data: The whole set.
+        rows: (N,) rows of it, from 0 to N - 1 here.
+        device: Where the images are wanted.
+        channels_last: Their layout in memory.
+    """
+
+    def __init__(self, data: DetectionSet, rows: NDArray[np.int64], device: str, channels_last: bool) -> None:
+        super().__init__(data, rows, device, channels_last)
+        self.truth = Truth(data.boxes[rows], data.labels[rows], data.difficult[rows], data.crowd[rows])
+        self.classes = data.classes
+        self._boxes = torch.from_numpy(self.truth.boxes).to(device)
+        self._labels = torch.from_numpy(self.truth.labels).to(device)
+        ignored = self.truth.difficult | self.truth.crowd
+        # Objects that do not count have the weight 0.
+        self._weights = torch.from_numpy(1 - ignored.astype(np.float32)).to(device) if ignored.any() else None
+
+    def all(self) -> Tensor:
+        """Returns the (N, C, H, W) images of all rows."""
+        return self[torch.arange(len(self), device=self.device)]
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Returns the images of n rows with their boxes."""
+        own = None if self._weights is None else self._weights[rows]
+        return Batch(self[rows], boxes=self._boxes[rows], classes=self._labels[rows], weights=own, rows=rows)
+
+
+class DetectionLearner(Learner):
+    """Trains a network to find objects and judges it on the validation part.
+
+    Args:
+        spec: Architecture and recipe.
+        data: Images and boxes.
+        seed: Of the order of the rows.
+        device: A torch device.
+
+    Raises:
+        ValueError: A trick of the recipe cannot be used on this data.
+    """
+
+    def __init__(self, spec: DetectionModel, data: DetectionSet, seed: int, device: str) -> None:
+        recipe = spec.recipe
+        data = normalized(recipe, data)
+        self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
+        rows = data.rows(Part.TRAIN)
+        self._train = BoxedImages(data, rows, device, recipe.channels_last)
+        self._val = BoxedImages(data, data.rows(Part.VAL), device, recipe.channels_last)
+        # Which object a pixel shows is of use to copies of objects alone.
+        shown = data.instances if recipe.copy_paste is not None else None
+        self._instances = None if shown is None else torch.from_numpy(shown[rows]).to(device)
+        self.sampler = make_sampler(recipe, lambda: rows_of(data, rows), len(rows), seed, device)
+        self._changes = Changes(recipe, self.sampler, data.mean, data.std)
+        self._losses = DetectionLosses(spec, self.network)
+        self._finder = Finder(spec, self.network)
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Returns the images and boxes of some rows, changed as the recipe says."""
+        batch = self._train.batch(rows)
+        if self._instances is not None:
+            batch = replace(batch, instances=self._instances[rows].long())
+        return self._changes(batch)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the sum of the losses of classes and boxes, and each of them."""
+        return self._losses(self.network(batch.images), batch)
+
+    def evaluate(self) -> dict[str, float]:
+        """Returns the figures of the validation part."""
+        return {f"val/{name}": value for name, value in figures(self._finder, self._losses, self._val).items()}
+
+
+@torch.inference_mode()
+def figures(finder: Finder, losses: DetectionLosses, images: BoxedImages) -> dict[str, float]:
+    """Returns the mean loss of a network, which is left in eval mode, and the average precision of what it finds.
+
+    The loss is that of training, but all anchors and proposals count and objects are no proposals.
+
+    Args:
+        finder: Finds objects with the network.
+        losses: Of the same network.
+        images: With their objects.
+    """
+    total = torch.zeros((), device=images.device, dtype=torch.float64)
+    found = []
+    for start in range(0, len(images), _EVALUATED):
+        batch = images.batch(torch.arange(start, min(start + _EVALUATED, len(images)), device=images.device))
+        outputs = finder.outputs(batch.images)
+        total += losses(outputs, batch, sampled=False)[0] * len(batch.images)
+        found.append(finder(batch.images, outputs))
+    boxes, scores, classes = (torch.cat(parts).cpu().numpy() for parts in zip(*found, strict=True))
+    precision = average_precision(Detections(boxes, scores, classes), images.truth, images.classes)
+    return {"loss": total.item() / len(images)} | precision
+
+
+def finder_of_checkpoint(spec: DetectionModel, checkpoint: str, data: DetectionSet) -> Finder:
+    """Returns what finds objects, with the weights that a checkpoint holds.
+
+    Args:
+        spec: What was trained.
+        checkpoint: Its path or URI.
+        data: Images and boxes.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+    """
+    network = spec.architecture.build(data.input_shape, len(data.classes))
+    network.load_state_dict(weights(load(checkpoint)))
+    return Finder(spec, network.eval())
+
+
+def figures_of_checkpoint(spec: DetectionModel, checkpoint: str, data: DetectionSet, part: Part) -> dict[str, float]:
+    """Returns all figures on one part, of the weights that a checkpoint holds.
+
+    Args:
+        spec: What was trained.
+        checkpoint: Its path or URI.
+        data: Images and boxes.
+        part: Which of them.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+    """
+    finder = finder_of_checkpoint(spec, checkpoint, data)
+    return figures(finder, DetectionLosses(spec, finder.network), images_of(spec, data, data.rows(part)))
+
+
+def images_of(spec: DetectionModel, data: DetectionSet, rows: NDArray[np.int64]) -> BoxedImages:
+    """Returns some rows of a set on the CPU, normalised as the recipe says."""
+    return BoxedImages(normalized(spec.recipe, data), rows, "cpu", channels_last=False)
