@@ -2,9 +2,10 @@
 
 Both read the same JPEG bytes and change images the same way: pad by four and crop, mirror, brightness, contrast and
 saturation by up to 40%, a cutout of 16 pixels, normalise, batches of 128. Here a node decodes each image once, in
-threads, and whole batches are changed at once on two threads of torch. There a PyTorch `Dataset` decodes and changes
+threads, and whole batches are changed at once on one thread of torch. There a PyTorch `Dataset` decodes and changes
 image by image with PIL and numpy, in two worker processes of a `DataLoader`. Counted is all from bytes to the last
-batch of `--epochs` epochs, decoding included; the figure beside it is of one epoch alone. Medians of three rounds.
+batch of `--epochs` epochs, decoding included; the figures beside it are of one epoch alone, and of images a second of
+processor time, which a busy machine disturbs less. Medians of three rounds.
 
 Bound: three times as many images a second, over eight epochs (the length of the example searches).
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import statistics
 import sys
 import time
@@ -99,11 +101,12 @@ def _never() -> Any:
     raise AssertionError
 
 
-def rate(run: Any, encoded: list[bytes], labels: list[int], epochs: int) -> float:
-    """Images a second."""
-    began = time.perf_counter()
+def rates_of(run: Any, encoded: list[bytes], labels: list[int], epochs: int) -> tuple[float, float]:
+    """Images a second, and a second of processor time, that of worker processes included."""
+    began, worked = time.perf_counter(), sum(os.times()[:4])
     run(encoded, labels, epochs)
-    return epochs * (len(encoded) // BATCH) * BATCH / (time.perf_counter() - began)
+    count = epochs * (len(encoded) // BATCH) * BATCH
+    return count / (time.perf_counter() - began), count / (sum(os.times()[:4]) - worked)
 
 
 def main() -> int:
@@ -115,21 +118,32 @@ def main() -> int:
     options = parser.parse_args()
     table = pq.read_table(options.data, columns=["image", "label"]).slice(0, options.images)
     encoded, labels = table["image"].to_pylist(), table["label"].to_pylist()
-    torch.set_num_threads(CORES)
-    found: dict[str, list[float]] = {}
+    torch.set_num_threads(1)
+    found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(ROUNDS):
         for epochs in (1, options.epochs):
             for run in (ours, plain):
-                found.setdefault(f"{run.__name__}_{epochs}", []).append(rate(run, encoded, labels, epochs))
-    rates = {name: round(statistics.median(values)) for name, values in found.items()}
-    times, first = (rates[f"ours_{n}"] / rates[f"plain_{n}"] for n in (options.epochs, 1))
-    figures = {"images_per_second": rates, "times": round(times, 2), "times_first_epoch": round(first, 2)}
+                found.setdefault(f"{run.__name__}_{epochs}", []).append(rates_of(run, encoded, labels, epochs))
+    wall, worked = (
+        {name: round(statistics.median(value[i] for value in values)) for name, values in found.items()} for i in (0, 1)
+    )
+
+    def times(rates: dict[str, int], epochs: int) -> float:
+        return round(rates[f"ours_{epochs}"] / rates[f"plain_{epochs}"], 2)
+
+    figures = {
+        "images_per_second": wall,
+        "images_per_processor_second": worked,
+        "times": times(wall, options.epochs),
+        "times_first_epoch": times(wall, 1),
+        "times_processor": times(worked, options.epochs),
+    }
     print(json.dumps(figures))
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     kept = {**figures, "bound": BOUND, "images": len(encoded), "epochs": options.epochs, "cores": CORES}
     (results / "input_path.json").write_text(json.dumps(kept, indent=2) + "\n")
-    return 0 if times >= BOUND else 1
+    return 0 if figures["times"] >= BOUND else 1  # type: ignore[operator]
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ from typing import Literal
 import pytest
 
 from search_spaces.recipe import Augmentation, Flip, Recipe
+from trainers.schedules import Position
 from trainers.tricks.registry import implementation, implements
 
 
@@ -23,5 +24,5 @@ def test_a_trick_without_implementation_is_named() -> None:
 
 def test_the_spec_is_given() -> None:
     factor = implementation(Recipe().schedule)
-    assert factor(0.0) == 1.0
-    assert factor(1.0) == pytest.approx(0.0)
+    assert factor(Position(0, 10, 1)) == 1.0
+    assert factor(Position(10, 10, 1)) == pytest.approx(0.0)
