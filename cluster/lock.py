@@ -144,6 +144,17 @@ def alive(storage: Storage) -> dict[str, Any] | None:
     return holder if holder and _stale(holder) is None else None
 
 
+def refuse_second(storage: Storage) -> None:
+    """Refuse to drive a search that somebody drives.
+
+    Raises:
+        LockedError: Another driver lives.
+    """
+    if (holder := alive(storage)) is not None:
+        rule = f"{storage.uri()}: one driver may run a search; held by {describe(holder)}"
+        raise LockedError(f"{rule}; stop that one, or wait for its end")
+
+
 def _stale(holder: dict[str, Any]) -> str | None:
     """Why the holder is not there any more, or None."""
     if not holder:

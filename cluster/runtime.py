@@ -21,7 +21,7 @@ from cluster.config import SearchConfig
 from cluster.driver import Driver
 from cluster.executors.base import Executor, Halt, Shared
 from cluster.journal import Journal, headers
-from cluster.lock import LockedError, alive, describe
+from cluster.lock import refuse_second
 from cluster.mlflow_process import SinkProcess
 from cluster.preflight import check_controller
 from cluster.ray_runtime import RayRuntime, prepare
@@ -148,9 +148,8 @@ def drive(
         LockedError: Another driver runs this search.
         ReplayError: The journal belongs to another search.
     """
-    if not takeover and (holder := alive(storage)) is not None:
-        rule = f"{storage.uri()}: one driver may run a search; held by {describe(holder)}"
-        raise LockedError(f"{rule}; stop that one, or wait for its end")
+    if not takeover:
+        refuse_second(storage)
     with Signals() as signals:
         controller = check_controller(config, space or config.make_space())
         opened = opened or Opened(config, controller.space)

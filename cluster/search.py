@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from cluster.config import SearchConfig, in_file, load
 from cluster.history import TrialRow
 from cluster.journal import headers
-from cluster.lock import alive
+from cluster.lock import alive, refuse_second
 from cluster.preflight import check_controller, check_space_unchanged, check_store
 from cluster.runs import SEARCH, Run
 from cluster.runtime import Opened, drive
@@ -132,9 +132,10 @@ class Search:
         Raises:
             SpecError: Something breaks a rule that only data, store or storage can tell.
         """
-        space, opened = self._checked()
         with self._told_with_file():
             Storage.open(self.config.storage).ensure_writable()
+        space, opened = self._checked()
+        with self._told_with_file():
             # Presets are written out: the run goes on with what they were when it began.
             resolved = self.config.model_copy(update={"space": plain(space.template)})
             self._run = run = Run.claim(resolved, self._exact)
@@ -159,9 +160,11 @@ class Search:
             SpecError: The search was not begun, or its space is another now.
         """
         run = self.run_folder
+        refuse_second(run.storage)
+        with self._told_with_file():
+            check_space_unchanged(run.storage, self.space)
         space, opened = self._checked()
         with self._told_with_file():
-            check_space_unchanged(run.storage, space)
             run.storage.ensure_writable()
             run.save()
             return self._drive(space, opened, address, progress, executor)
@@ -238,9 +241,9 @@ class Search:
         """The space and the data, once everything was checked that shows within seconds."""
         with self._told_with_file():
             check_controller(self.config, self.space)
-            opened = Opened(self.config, self.space)
             if self.config.tracking is not None:
                 check_store(self.config.tracking.uri)
+            opened = Opened(self.config, self.space)
             try:
                 opened.wait(DATA_SECONDS)
             except SpecError as error:
