@@ -38,7 +38,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest
 
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'slow and not gpu'
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'slow and not gpu' --timeout 600
 
 bench: $(READY)
 	status=0; for file in benchmarks/*.py; do \

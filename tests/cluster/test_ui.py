@@ -43,4 +43,4 @@ def test_the_pages_are_served_for_this_machine_and_the_link_is_printed(tmp_path:
         assert f"0.0.0.0:{port}" not in listening and f"*:{port}" not in listening
     finally:
         os.killpg(server.pid, signal.SIGINT)
-        server.wait(20)
+        server.wait(60)
