@@ -1,1 +1,1 @@
-"""."""
+"""Where a search runs, what is kept of it, and what people see."""

@@ -1,1 +1,1 @@
-"""."""
+"""Who chooses: ask and tell."""

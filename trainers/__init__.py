@@ -1,1 +1,1 @@
-"""."""
+"""What a choice is worth: data, tasks, recipes, training."""

@@ -1,1 +1,1 @@
-"""."""
+"""Controllers that learn a policy from rewards."""

@@ -1,1 +1,1 @@
-"""."""
+"""Whole networks as specs, a family a file."""

@@ -1,1 +1,1 @@
-"""."""
+"""Data sets, read once into plain arrays."""

@@ -1,1 +1,1 @@
-"""."""
+"""What a candidate is tried on, a task a file."""

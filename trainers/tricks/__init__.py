@@ -1,1 +1,1 @@
-"""."""
+"""What the specs of a recipe do, found by the class of the spec."""
