@@ -118,6 +118,6 @@ def test_scenes_are_learned(head: DetectionHead) -> None:
     """The trained network finds much more than the untrained one."""
     data = Scenes(scenes=240, size=48, objects=3).load_boxes()
     spec = model(head, batch_size=16)
-    trial = TrialContext("t000001", seed=0, fidelity=12)
+    trial = TrialContext("t000001", seed=0, fidelity=36)
     first, *_, last = Detection().run(spec, trial, data)
     assert last.metrics["val/ap50"] > max(0.2, 3 * first.metrics["val/ap50"])
