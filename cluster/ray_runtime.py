@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import secrets
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from search_spaces.errors import SpecError
@@ -41,6 +42,22 @@ def prepare() -> None:
         Config.initialize(json.dumps({"AUTH_MODE": "token"}))
 
 
+@contextlib.contextmanager
+def _own_handlers() -> Iterator[None]:
+    """Keep Ray from answering SIGTERM with an exit half-way through its start, which ends in an abort."""
+    from ray._private import utils
+
+    if not hasattr(utils, "set_sigterm_handler"):
+        yield
+        return
+    install = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = install
+
+
 class RayRuntime:
     """A running Ray, ours or the caller's; a context manager. Start it in the main thread.
 
@@ -65,11 +82,8 @@ class RayRuntime:
             return self
         self._refuse_silence()
         try:
-            ray.init(**self._arguments())
-        except SystemExit:
-            # Ray's own answer to SIGTERM, in force while it starts.
-            ray.shutdown()
-            raise KeyboardInterrupt from None
+            with _own_handlers():
+                ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise SpecError(f"Ray must be reachable: {line}", self.address, path="--address") from error

@@ -49,6 +49,8 @@ class _Bridge:
 
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
         """Hand Tune an attempt, None (ask later) or FINISHED."""
+        # Tune sleeps for minutes over a searcher that has nothing while nothing runs.
+        self.tick()
         answer = self._guarded(self.driver.next_trial)
         if isinstance(answer, Assignment):
             self._attempts[tune_id] = answer

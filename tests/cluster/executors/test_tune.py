@@ -122,6 +122,15 @@ def test_an_interruption_leaves_the_running_trials_pending(tmp_path: Path) -> No
     assert len(searches.steps(tmp_path)) == len(set(searches.steps(tmp_path))) == 18
 
 
+def test_an_interruption_before_the_first_trial_is_heard_at_once(tmp_path: Path) -> None:
+    driver, _, journal, shared = searches.make_driver(searches.config(), tmp_path)
+    driver.interrupt()
+    began = time.monotonic()
+    assert TuneExecutor(shared, ONE_CPU).run(driver) is Halt.INTERRUPTED
+    assert time.monotonic() - began < 20
+    journal.close()
+
+
 @pytest.mark.slow
 def test_an_error_of_the_driver_comes_out_as_it_is(tmp_path: Path) -> None:
     driver, controller, journal, shared = searches.make_driver(searches.config(), tmp_path)
