@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.recipe import ClassificationRecipe
-from trainers.checkpoint import load, weights
 from trainers.data.base import ImageSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
 from trainers.learners.images import Pixels
+from trainers.learners.restored import restored
 from trainers.learners.teaching import distiller, joined
 from trainers.metrics import accuracy
 from trainers.tricks.augment import Changes, normalized
@@ -159,9 +159,8 @@ def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> 
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network = spec.architecture.build(data.input_shape, len(data.classes))
-    network.load_state_dict(weights(load(checkpoint)))
-    return network.eval()
+    network: nn.Module = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
+    return network
 
 
 def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, part: Part) -> dict[str, float]:

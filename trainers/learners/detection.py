@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.checkpoint import load, weights
 from trainers.data.pictures import DetectionSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
 from trainers.learners.detection_losses import DetectionLosses
 from trainers.learners.finder import Finder
 from trainers.learners.images import Pixels
+from trainers.learners.restored import restored
 from trainers.metrics_detection import Detections, Truth, average_precision
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
@@ -136,9 +136,7 @@ def finder_of_checkpoint(spec: DetectionModel, checkpoint: str, data: DetectionS
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network = spec.architecture.build(data.input_shape, len(data.classes))
-    network.load_state_dict(weights(load(checkpoint)))
-    return Finder(spec, network.eval())
+    return Finder(spec, restored(spec.architecture, data.input_shape, len(data.classes), checkpoint))
 
 
 def figures_of_checkpoint(spec: DetectionModel, checkpoint: str, data: DetectionSet, part: Part) -> dict[str, float]:

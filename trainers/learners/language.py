@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.networks.recurrent import States, detached
-from trainers.checkpoint import load, weights
 from trainers.data.splits import Part
 from trainers.data.streams import Streams
 from trainers.data.text import TextSet
 from trainers.learners.base import Learner
 from trainers.learners.images import shared
+from trainers.learners.restored import restored
 from trainers.learners.teaching import joined, teaching
 from trainers.tricks.loss import smoothed
 from trainers.tricks.registry import implementation
@@ -180,9 +180,7 @@ def network_of_checkpoint(spec: LanguageModel, checkpoint: str, data: TextSet) -
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network = build(spec, data)
-    network.load_state_dict(weights(load(checkpoint)))
-    return network.eval()
+    return restored(spec.architecture, (spec.recipe.bptt,), len(data.vocabulary), checkpoint)
 
 
 def figures_of_checkpoint(spec: LanguageModel, checkpoint: str, data: TextSet, part: Part) -> dict[str, float]:

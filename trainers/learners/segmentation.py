@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from search_spaces.recipe import SegmentationRecipe, Trick
-from trainers.checkpoint import load, weights
 from trainers.data.pictures import IGNORE, SegmentationSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
 from trainers.learners.images import Pixels, shared
+from trainers.learners.restored import restored
 from trainers.learners.teaching import distiller, joined
 from trainers.metrics import class_iou, confusion, mean_iou
 from trainers.tricks.augment import Changes, normalized
@@ -226,9 +226,7 @@ def predictor_of_checkpoint(spec: SegmentationModel, checkpoint: str, data: Segm
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network = spec.architecture.build(data.input_shape, len(data.classes))
-    network.load_state_dict(weights(load(checkpoint)))
-    return predictor(spec, network.eval())
+    return predictor(spec, restored(spec.architecture, data.input_shape, len(data.classes), checkpoint))
 
 
 def figures_of_checkpoint(
