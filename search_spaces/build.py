@@ -90,6 +90,14 @@ class Architecture(Spec):
         )
         return Graph(nodes, (("input", "network"),))
 
+    def gated_macs(self, input_shape: Shape) -> tuple[int, ...]:
+        """Returns the multiply-adds of each part that an example may leave out, in the order of the output `gates`.
+
+        Args:
+            input_shape: Shape of one input without the batch.
+        """
+        return ()
+
     def _build(self, input_shape: Shape, outputs: int) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} does not say how it is built")
 

@@ -102,14 +102,15 @@ def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:
 
 
 def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:
-    from torch.nn import Linear, RNNBase
+    from torch.nn import Linear, RNNBase, RNNCellBase
     from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-    if hasattr(module, "macs"):
-        return int(module.macs(inputs, output))
+    own: Any = getattr(module, "macs", None)
+    if own is not None:
+        return int(own(inputs, output))
     if isinstance(module, Linear):
         return output.numel() * module.in_features
-    if isinstance(module, RNNBase):
+    if isinstance(module, (RNNBase, RNNCellBase)):
         weights = sum(weight.numel() for name, weight in module.named_parameters() if name.startswith("weight"))
         return output.numel() // output.shape[-1] * weights
     if isinstance(module, _ConvNd):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from search_spaces.domains import notation
+from search_spaces.domains import Categorical, notation
 from search_spaces.errors import SpecError, join, unknown
-from search_spaces.spec import Spec, kinds, plain
+from search_spaces.spec import Spec, hole, kinds, plain
 
 Preset = Callable[..., Any]
 P = TypeVar("P", bound=Preset)
@@ -105,3 +105,17 @@ def _parsed(data: Any, path: str) -> Any:
     if isinstance(data, list | tuple):
         return tuple(_parsed(item, join(path, i)) for i, item in enumerate(data))
     return data
+
+
+def choice(base: type[Spec], options: Sequence[Any]) -> Any:
+    """Returns the one option, or a hole with all of them, as the field of a preset's result.
+
+    Args:
+        base: What the options are kinds of.
+        options: Names of kinds, specs or their data; None for nothing.
+
+    Raises:
+        SpecError: A name is unknown, or a spec breaks a rule.
+    """
+    specs = tuple(None if option is None else base.from_data(option) for option in options)
+    return specs[0] if len(specs) == 1 else hole(Categorical(specs))

@@ -2,122 +2,201 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from search_spaces.blocks.base import Backbone, Feature, Pyramid, part_params
+from search_spaces.blocks.base import Attention, Backbone, Feature, Pyramid, part_params
+from search_spaces.blocks.convolution import Convolution, Dense
+from search_spaces.blocks.gates import DepthGate
+from search_spaces.blocks.normalization import BatchNorm, Norm
+from search_spaces.blocks.pooling import Classifier, LinearClassifier
+from search_spaces.blocks.stems import ImagenetStem, Reduction, Stem
+from search_spaces.blocks.units import Basic, Unit, UnitPlan
 from search_spaces.build import Graph, Node, Shape
 from search_spaces.domains import Categorical, Composition
 from search_spaces.errors import SpecError
 from search_spaces.spec import Hole, hole
-from search_spaces.template import preset
+from search_spaces.template import choice, preset
 
 if TYPE_CHECKING:
     from torch import nn
 
 Size = Annotated[int, Field(ge=1)]
-
-STEM_STRIDES = {"imagenet": 4, "strided": 2, "cifar": 1}
-EXPANSION = {"basic": 1, "bottleneck": 4}
-
-
-@dataclass(frozen=True)
-class BlockPlan:
-    """What a residual block becomes within its network.
-
-    Args:
-        in_channels: Channels of its input.
-        width: Channels within it.
-        out_channels: Channels of its output.
-        stride: Step of its 3x3 convolution, of the first one if there are two.
-        before: Dilation that its input asks for.
-        after: Dilation that its output asks for; twice `before` where the block gave up a stride of 2.
-        dilation: Its own further dilation of the last 3x3 convolution.
-    """
-
-    in_channels: int
-    width: int
-    out_channels: int
-    stride: int
-    before: int
-    after: int
-    dilation: int
+Index = Annotated[int, Field(ge=0)]
 
 
 class Resnet(Backbone):
-    """A stem and stages of residual blocks; every stage but the first halves the resolution.
+    """A stem and stages of units; every stage but the first halves the resolution.
 
-    The names of its weights are those of torchvision's ResNets, so that published weights fit.
+    With plain units the names of its weights are those of torchvision's ResNets, so that published weights fit.
 
     Args:
-        depths: Number of blocks of each stage.
-        widths: Inner channels of the blocks of each stage; a bottleneck puts out four times as many.
-        block: `basic`: two 3x3 convolutions; `bottleneck`: 1x1, 3x3, 1x1, the stride in the 3x3.
-        stem: `imagenet`: 7x7 of stride 2 and a max pooling; `strided`: 3x3 of stride 2; `cifar`: 3x3 of stride 1.
+        depths: Number of units of each stage.
+        widths: Inner channels of the units of each stage; a bottleneck puts out four times as many.
+        block: What the stages consist of.
+        stem: What the image goes through first.
+        reduction: What halves the resolution before a stage; None: the stride of its first unit.
+        average: Whether a shortcut of stride 2 averages, in place of reading every other position.
         output_stride: The greatest stride of a map, in pixels; stages beyond it have dilation in place of strides.
             None: all stages after the first halve the resolution.
-        dilations: Further dilation of each block's last 3x3 convolution, one a block over all stages; empty: 1.
+        dilations: Further dilation of each unit's last 3x3 convolution, one a unit over all stages; empty: 1.
+        conv: What stands in the place of 3x3 convolutions.
+        conv_stages: Indexes of the stages that have it, ascending; empty: all.
+        norm: What follows each convolution.
+        attention: What the residual of each unit goes through; None: nothing.
+        attention_stages: Indexes of the stages that have it, ascending; empty: all.
+        context: What each stage's output goes through; None: nothing.
+        context_stages: Indexes of the stages that have it, ascending; empty: all.
+        gate: What lets an example leave out units that keep its shape, but for the first of each stage; None: nothing.
+        classifier: What makes classes of the stages' outputs.
 
     Paper: He et al., 2016, arXiv 1512.03385. Output stride: Chen et al., 2017, arXiv 1706.05587, section 3.1. Dilation
-        a block: Liang et al., 2020, arXiv 1912.11234, section 3.2.2.
-    Deviation: The bottleneck's stride is in its 3x3 convolution, as in all published weights since.
+        a unit: Liang et al., 2020, arXiv 1912.11234, section 3.2.2. Attention: Hu et al., 2017, arXiv 1709.01507,
+        figure 3.
     """
 
     kind: Literal["resnet"] = "resnet"
     depths: Hole[Annotated[tuple[Hole[Size], ...], Field(min_length=1)]] = (2, 2, 2, 2)
     widths: Annotated[tuple[Hole[Size], ...], Field(min_length=1)] = (64, 128, 256, 512)
-    block: Hole[Literal["basic", "bottleneck"]] = "basic"
-    stem: Hole[Literal["imagenet", "strided", "cifar"]] = "imagenet"
+    block: Hole[Unit] = Basic()
+    stem: Hole[Stem] = ImagenetStem()
+    reduction: Hole[Reduction | None] = None
+    average: Hole[bool] = False
     output_stride: Hole[Size | None] = None
     dilations: tuple[Hole[Size], ...] = ()
+    conv: Hole[Convolution] = Dense()
+    conv_stages: Hole[tuple[Index, ...]] = ()
+    norm: Hole[Norm] = BatchNorm()
+    attention: Hole[Attention | None] = None
+    attention_stages: Hole[tuple[Index, ...]] = ()
+    context: Hole[Attention | None] = None
+    context_stages: Hole[tuple[Index, ...]] = ()
+    gate: Hole[DepthGate | None] = None
+    classifier: Hole[Classifier] = LinearClassifier()
 
     def check(self) -> None:
-        """Refuses stages without a width, blocks without a dilation, and an output stride that no stage has."""
-        if len(self.widths) != len(self.depths):
-            raise SpecError("each stage has one width", list(self.widths), f"{len(self.depths)} widths", "widths")
+        """Refuses stages without a width, units without a dilation, unknown strides, and parts that do not fit."""
+        stages = len(self.depths)
+        if len(self.widths) != stages:
+            raise SpecError("each stage has one width", list(self.widths), f"{stages} widths", "widths")
         if self.dilations and len(self.dilations) != sum(self.depths):
             allowed = f"none, or {sum(self.depths)} of them"
-            raise SpecError("each block has one dilation", list(self.dilations), allowed, "dilations")
-        strides = [STEM_STRIDES[self.stem] * 2**i for i in range(len(self.depths))]
-        if self.output_stride is not None and self.output_stride not in strides:
-            allowed = ", ".join(map(str, strides))
+            raise SpecError("each unit has one dilation", list(self.dilations), allowed, "dilations")
+        if self.output_stride is not None and self.output_stride not in self._strides():
+            allowed = ", ".join(map(str, self._strides()))
             raise SpecError("no stage has this stride", self.output_stride, allowed, "output_stride")
+        for name in ("conv_stages", "attention_stages", "context_stages"):
+            found = getattr(self, name)
+            if list(found) != sorted(set(found)) or any(i >= stages for i in found):
+                raise SpecError("stages stand in ascending order", list(found), f"0 to {stages - 1}", name)
+        if self.gate is not None and not self.block.may_be_left_out:
+            kind = self.block.to_data()["kind"]
+            raise SpecError("a gate leaves out units with a shortcut", kind, "basic, bottleneck, ...", "gate")
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        for stage in self.plan():
+            for plan in stage:
+                _fits("block", lambda plan=plan: self.block.check_plan(plan))
+                if plan.attention is not None:
+                    _fits("attention", lambda a=plan.attention, c=plan.out_channels: a.outputs((Feature(c, 1),)))
+        for i, feature in enumerate(self.pyramid()):
+            if (context := self.context_of(i)) is not None:
+                _fits("context", lambda context=context, feature=feature: context.outputs((feature,)))
+        _fits("classifier", lambda: self.classifier.check_inputs(self.pyramid()))
+
+    def _strides(self) -> list[int]:
+        return [self.stem.stride * 2**i for i in range(len(self.depths))]
 
     def pyramid(self) -> Pyramid:
         """Returns channels and stride of each stage's output."""
-        strides = [STEM_STRIDES[self.stem] * 2**i for i in range(len(self.depths))]
+        strides = self._strides()
         deepest = self.output_stride or strides[-1]
-        channels = [width * EXPANSION[self.block] for width in self.widths]
+        channels = [stage[-1].out_channels for stage in self.plan()]
         return tuple(Feature(c, min(stride, deepest)) for c, stride in zip(channels, strides, strict=True))
 
-    def plan(self) -> tuple[tuple[BlockPlan, ...], ...]:
-        """Returns what every block becomes, stage by stage."""
-        features, dilations = self.pyramid(), iter(self.dilations or (1,) * sum(self.depths))
-        stages, channels, dilation = [], self.widths[0], 1
+    def context_of(self, stage: int) -> Attention | None:
+        """Returns what the output of a stage goes through."""
+        return self.context if stage in self.context_stages or not self.context_stages else None
+
+    def plan(self) -> tuple[tuple[UnitPlan, ...], ...]:
+        """Returns what every unit becomes, stage by stage; behind a reduction a stage's first unit has stride 1."""
+        strides, dilations = self._strides(), iter(self.dilations or (1,) * sum(self.depths))
+        deepest, count = self.output_stride or strides[-1], sum(self.depths)
+        stages: list[tuple[UnitPlan, ...]] = []
+        channels, dilation, done = self.widths[0], 1, 0
         for i, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
-            halves = i > 0 and features[i].stride > features[i - 1].stride
+            parts = self._parts(i)
+            halves = i > 0 and strides[i] <= deepest
             stride, after = (2, dilation) if halves else (1, dilation * 2 if i > 0 else dilation)
+            if halves and self.reduction is not None:
+                channels, stride = self.reduction.out_channels(channels), 1
             stage = []
             for _ in range(depth):
-                out = features[i].channels
-                stage.append(BlockPlan(channels, width, out, stride, dilation, after, next(dilations)))
+                done += 1
+                out = self.block.out_channels(channels, width, stride)
+                plan = UnitPlan(channels, width, out, stride, dilation, after, next(dilations), depth=done / count)
+                stage.append(replace(plan, **parts))
                 channels, stride, dilation = out, 1, after
             stages.append(tuple(stage))
         return tuple(stages)
 
+    def _parts(self, stage: int) -> dict[str, Any]:
+        here = stage in self.conv_stages or not self.conv_stages
+        attends = stage in self.attention_stages or not self.attention_stages
+        return {
+            "conv": self.conv if here else Dense(),
+            "norm": self.norm,
+            "attention": self.attention if attends else None,
+            "average": self.average,
+        }
+
+    def reduced(self, stage: int) -> bool:
+        """Returns whether a reduction stands before the first unit of a stage."""
+        strides = self._strides()
+        return self.reduction is not None and 0 < stage and strides[stage] <= (self.output_stride or strides[-1])
+
+    def gated(self) -> tuple[tuple[int, int], ...]:
+        """Returns stage and place of every unit that an example may leave out: those that keep its shape."""
+        return tuple(
+            (i, j) for i, stage in enumerate(self.plan()) for j, plan in enumerate(stage) if j > 0 and plan.keeps
+        )
+
+    def gated_macs(self, input_shape: Shape) -> tuple[int, ...]:
+        """Returns the multiply-adds of each gated unit for images of `input_shape` (C, H, W)."""
+        if self.gate is None:
+            return ()
+        from search_spaces.cost import part_cost
+
+        plans, features = self.plan(), self.pyramid()
+        found: list[int] = []
+        for i, j in self.gated():
+            plan = plans[i][j]
+            shape = (plan.in_channels, *features[i].shape(input_shape[1:])[1:])
+            found.append(part_cost(partial(self.block.build, plan), "map", [shape]).macs)
+        return tuple(found)
+
     def graph(self, input_shape: Shape, outputs: int) -> Graph:
         """Returns one node for the stem, one a stage and one for the classifier."""
         params = part_params(self, input_shape, outputs)
-        image = input_shape[1:]
-        stem_shape = Feature(self.widths[0], STEM_STRIDES[self.stem]).shape(image)
+        image, stem = input_shape[1:], self.stem.to_data()["kind"]
+        named = [name for name in params if name.startswith("layer") or name in ("fc", "avgpool", "gates", "contexts")]
+        of_stem = sum(count for name, count in params.items() if name not in named)
         nodes = [Node("image", "input", "image", input_shape)]
-        nodes.append(Node("stem", "stem", f"{self.stem} stem", stem_shape, params["conv1"] + params["bn1"]))
+        nodes.append(
+            Node("stem", "stem", f"{stem} stem", Feature(self.widths[0], self.stem.stride).shape(image), of_stem)
+        )
+        unit = str(self.block.to_data()["kind"])
         for i, (depth, feature) in enumerate(zip(self.depths, self.pyramid(), strict=True), 1):
-            label = f"stage {i}: {depth} {self.block} block{'s' if depth > 1 else ''}"
-            nodes.append(Node(f"stage {i}", self.block, label, feature.shape(image), params[f"layer{i}"]))
-        nodes.append(Node("classifier", "output", "average pool, linear", (outputs,), params["fc"]))
+            label = f"stage {i}: {depth} {unit} block{'s' if depth > 1 else ''}"
+            nodes.append(Node(f"stage {i}", unit, label, feature.shape(image), params[f"layer{i}"]))
+        rest = sum(params.get(name, 0) for name in ("fc", "avgpool", "gates", "contexts"))
+        linear = isinstance(self.classifier, LinearClassifier)
+        label = "average pool, linear" if linear else str(self.classifier.to_data()["kind"])
+        nodes.append(Node("classifier", "output", label, (outputs,), rest))
         names = [node.name for node in nodes]
         return Graph(tuple(nodes), tuple(zip(names, names[1:], strict=False)))
 
@@ -133,24 +212,51 @@ class Resnet(Backbone):
         return ResnetClassifier(self, input_shape[0], outputs)
 
 
+def _fits(path: str, check: Any) -> None:
+    try:
+        check()
+    except SpecError as error:
+        raise error.at(path) from None
+
+
 @preset("resnet")
 def resnet(
     blocks: int = 8,
     widths: tuple[int, ...] = (64, 128, 256, 512),
     factors: tuple[float, ...] = (1.0,),
-    block: Literal["basic", "bottleneck"] = "basic",
-    stem: Literal["imagenet", "strided", "cifar"] = "imagenet",
+    block: str = "basic",
+    stem: str = "imagenet",
     dilations: tuple[int, ...] = (1,),
+    units: tuple[Any, ...] = (),
+    stems: tuple[Any, ...] = (),
+    convs: tuple[Any, ...] = (),
+    norms: tuple[Any, ...] = (),
+    attentions: tuple[Any, ...] = (),
+    contexts: tuple[Any, ...] = (),
+    reductions: tuple[Any, ...] = (),
+    gates: tuple[Any, ...] = (),
+    classifiers: tuple[Any, ...] = (),
 ) -> Resnet:
-    """Returns the space of all allocations of blocks to stages, which all cost the same number of multiply-adds.
+    """Returns the space of all allocations of units to stages; with plain units all cost as many multiply-adds.
+
+    What may vary besides is given as the options of a field: names of kinds, specs or their data, None for nothing.
 
     Args:
-        blocks: Number of blocks in all; each stage has at least one.
+        blocks: Number of units in all; each stage has at least one.
         widths: Inner channels of each stage.
         factors: What each stage's width may be multiplied by.
-        block: As in `Resnet`.
-        stem: As in `Resnet`.
-        dilations: Dilations that each block may choose from.
+        block: Kind of unit, where `units` does not say.
+        stem: Kind of stem, where `stems` does not say.
+        dilations: Dilations that each unit may choose from.
+        units: Options of `block`.
+        stems: Options of `stem`.
+        convs: Options of `conv`.
+        norms: Options of `norm`.
+        attentions: Options of `attention`.
+        contexts: Options of `context`.
+        reductions: Options of `reduction`.
+        gates: Options of `gate`.
+        classifiers: Options of `classifier`.
 
     Paper: Liang et al., 2020, arXiv 1912.11234, sections 3.2.1 and 3.2.2.
     """
@@ -160,10 +266,20 @@ def resnet(
         return different[0] if len(different) == 1 else hole(Categorical(different))
 
     depths: Any = hole(Composition(blocks, parts=len(widths)))
+    varied = {
+        "block": choice(Unit, units or (block,)),
+        "stem": choice(Stem, stems or (stem,)),
+        "conv": choice(Convolution, convs or ("dense",)),
+        "norm": choice(Norm, norms or ("batch",)),
+        "attention": choice(Attention, attentions or (None,)),
+        "context": choice(Attention, contexts or (None,)),
+        "reduction": choice(Reduction, reductions or (None,)),
+        "gate": choice(DepthGate, gates or (None,)),
+        "classifier": choice(Classifier, classifiers or ("linear",)),
+    }
     return Resnet(
         depths=depths,
         widths=tuple(one_of([max(1, round(width * factor)) for factor in factors]) for width in widths),
-        block=block,
-        stem=stem,
         dilations=() if tuple(dilations) == (1,) else tuple(one_of(list(dilations)) for _ in range(blocks)),
+        **varied,
     )

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from search_spaces.architectures.resnet import STEM_STRIDES, Resnet
+from search_spaces.architectures.resnet import Resnet
 from search_spaces.blocks.base import Backbone, Context, Decoder, Feature, Pyramid, part_params
 from search_spaces.blocks.context import Aspp, Psp
 from search_spaces.blocks.decoders import DeepLabV3Plus, PanopticFpn, Unet
 from search_spaces.blocks.heads import Head1x1, Head3x3, Head3x3Then1x1, SegmentationHead
+from search_spaces.blocks.stems import Stem
 from search_spaces.build import Architecture, Graph, Node, Shape
 from search_spaces.domains import Categorical, Composition, Subset
 from search_spaces.errors import SpecError
@@ -128,7 +129,7 @@ def segmenter(
     fusion: Any = hole(Categorical(("add", "concat")))
     merge: Any = hole(Categorical(("add", "concat")))
     last = range(max(0, len(widths) - 2), len(widths))
-    strides = tuple(STEM_STRIDES[stem] * 2**i for i in last)
+    strides = tuple(Stem.from_data(stem).stride * 2**i for i in last)
     aux: Any = hole(Subset(tuple(last))) if supervision else ()
     return Segmenter(
         backbone=Resnet(depths=depths, widths=tuple(widths), stem=stem, output_stride=hole(Categorical(strides))),

@@ -15,6 +15,7 @@ from search_spaces.recipe.boxes import Assignment, BalancedSampling, BoxLoss, Io
 from search_spaces.recipe.color import Color, PcaColor
 from search_spaces.recipe.distillation import Distillation
 from search_spaces.recipe.evaluation import Prediction
+from search_spaces.recipe.gates import GateLoss
 from search_spaces.recipe.geometry import CopyPaste, Cropping, Flip, Resizing, Rotation, ZoomOut
 from search_spaces.recipe.initialization import Initialization
 from search_spaces.recipe.loss import (
@@ -128,6 +129,8 @@ class ClassificationRecipe(ImageRecipe):
     """None: cross-entropy."""
     margin: Hole[Margin | None] = None
     deep_supervision: Hole[DeepSupervision | None] = None
+    gates: Hole[GateLoss | None] = None
+    """What open gates of a network of dynamic depth cost; without gates it is not used."""
 
 
 class SegmentationRecipe(ImageRecipe):

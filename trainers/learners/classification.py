@@ -16,6 +16,7 @@ from search_spaces.recipe import ClassificationRecipe
 from trainers.data.base import ImageSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
+from trainers.learners.depth import Depth
 from trainers.learners.images import Pixels
 from trainers.learners.restored import restored
 from trainers.learners.teaching import distiller, joined
@@ -73,6 +74,8 @@ class ClassificationLearner(Learner):
         self._loss = loss_of(recipe.loss)
         self._margin = None if recipe.margin is None else implementation(recipe.margin)(self.network)
         self._supervise = None if recipe.deep_supervision is None else implementation(recipe.deep_supervision)
+        self._depth = Depth(spec.architecture, data.input_shape, len(data.classes))
+        self._gate_loss = None if recipe.gates is None else implementation(recipe.gates)
         self._distil = distiller(ClassificationLearner, spec, data, seed, device)
         self.extra = joined(distillation=self._distil)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
@@ -93,6 +96,8 @@ class ClassificationLearner(Learner):
         loss = self._loss(logits, batch.targets)
         if self._supervise is not None:
             loss = self._supervise([loss, *(self._loss(head, batch.targets) for head in _heads(outputs))])
+        if self._gate_loss is not None and "gates" in outputs:
+            loss = loss + self._gate_loss(outputs["gates"], self._depth.macs)
         if self._distil is not None:
             loss = self._distil(outputs, batch.images, loss)
         return loss, {"accuracy": accuracy(logits.detach(), batch.labels)}
@@ -105,8 +110,8 @@ class ClassificationLearner(Learner):
         return F.one_hot(batch.labels, self._classes).to(torch.float32)
 
     def evaluate(self) -> dict[str, float]:
-        """Returns loss and accuracy on the validation part."""
-        return {f"val/{name}": value for name, value in figures(self.network, self._val).items()}
+        """Returns loss, accuracy and average multiply-adds on the validation part."""
+        return {f"val/{name}": value for name, value in figures(self.network, self._val, self._depth).items()}
 
 
 def _heads(outputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
@@ -130,22 +135,24 @@ def _targets(recipe: ClassificationRecipe, classes: int, device: str) -> Tensor 
 
 
 @torch.inference_mode()
-def figures(network: nn.Module, images: Images) -> dict[str, float]:
-    """Returns mean cross-entropy and accuracy of a network, which is left in eval mode.
+def figures(network: nn.Module, images: Images, depth: Depth) -> dict[str, float]:
+    """Returns mean cross-entropy, accuracy and average multiply-adds of a network, which is left in eval mode.
 
     Args:
         network: Returns (N, K) logits in eval mode.
         images: With their labels.
+        depth: Of the same architecture.
     """
     network.eval()
     loss = torch.zeros((), device=images.labels.device, dtype=torch.float64)
     correct = torch.zeros_like(loss)
     for start in range(0, len(images), _EVALUATED):
         rows = torch.arange(start, min(start + _EVALUATED, len(images)), device=images.labels.device)
-        logits, labels = network(images[rows]).float(), images.labels[rows]
+        logits, labels = depth.answers(network, images[rows]).float(), images.labels[rows]
         loss += F.cross_entropy(logits, labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
-    return {"loss": loss.item() / len(images), "accuracy": correct.item() / len(images)}
+    found = {"loss": loss.item() / len(images), "accuracy": correct.item() / len(images)}
+    return found | {"macs": depth.average_macs()}
 
 
 def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> nn.Module:
@@ -164,7 +171,7 @@ def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> 
 
 
 def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, part: Part) -> dict[str, float]:
-    """Returns mean cross-entropy and accuracy on one part, of the weights that a checkpoint holds.
+    """Returns mean cross-entropy, accuracy and average multiply-adds on one part, of a checkpoint's weights.
 
     Args:
         spec: What was trained.
@@ -177,4 +184,4 @@ def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, par
     """
     network = network_of_checkpoint(spec, checkpoint, data)
     images = Images(normalized(spec.recipe, data), np.flatnonzero(data.parts == part), "cpu", channels_last=False)
-    return figures(network, images)
+    return figures(network, images, Depth(spec.architecture, data.input_shape, len(data.classes)))

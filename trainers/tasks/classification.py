@@ -37,7 +37,7 @@ class Classification(Task):
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of all figures in reports, and of the costs."""
-        trained = ("train/loss", "train/accuracy", "train/lr", "val/loss", "val/accuracy")
+        trained = ("train/loss", "train/accuracy", "train/lr", "val/loss", "val/accuracy", "val/macs")
         totals = ("epoch", "samples", "seconds", "time/train", "time/evaluate", "time/checkpoint")
         return (*trained, *totals, "cost/params", "cost/macs", "cost/activation_bytes")
 
@@ -78,7 +78,7 @@ class Classification(Task):
         return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
 
     def final_test(self, spec: Classifier, checkpoint: str, data: ImageSet) -> dict[str, float]:
-        """Returns loss and accuracy on the test part."""
+        """Returns loss, accuracy and average multiply-adds on the test part."""
         from trainers.learners.classification import figures_of_checkpoint
 
         found = figures_of_checkpoint(spec, checkpoint, data, Part.TEST)

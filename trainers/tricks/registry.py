@@ -22,6 +22,7 @@ What an implementation is called with, after its spec, depends on its family:
 | `DualTask` | (N, K, H, W) logits, (N, 1, H, W) logits of edges, (N, H, W) masks | scalar |
 | `UncertaintyWeighting` | names of losses -> whether each is of a regression | module, called with names -> losses |
 | `Distillation` | input shape, outputs, device, `Learn` | module, called with outputs, inputs and loss |
+| `GateLoss` | (N, gates) which were open, multiply-adds of their units | scalar |
 | `Initialization`, `BatchNorm`, `Dropout`, `DropPath` | network, which it changes in place | None |
 | `L1` | network | a function that returns a scalar |
 | `Ema` | network | an object with `update`, `applied`, `state_dict`, `load_state_dict` |
@@ -57,6 +58,7 @@ _MODULES = (
     "trainers.tricks.distillation",
     "trainers.tricks.edges",
     "trainers.tricks.evaluation",
+    "trainers.tricks.gates",
     "trainers.tricks.geometry",
     "trainers.tricks.initialization",
     "trainers.tricks.loss",

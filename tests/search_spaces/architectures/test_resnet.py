@@ -6,10 +6,13 @@ import torch
 
 from search_spaces.architectures.resnet import Resnet, resnet
 from search_spaces.blocks.base import Feature
+from search_spaces.blocks.stems import CifarStem, Stem, StridedStem
+from search_spaces.blocks.units import Bottleneck, Unit
 from search_spaces.build import Architecture
 from search_spaces.cost import cost
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
+from search_spaces.spec import kinds
 from search_spaces.template import template
 from tests.search_spaces.networks.checks import counted_macs
 
@@ -17,13 +20,13 @@ RESNET50_MACS = 70_899_302_400
 
 
 def _backbone(*depths) -> tuple[int, int]:
-    found = cost(Resnet(depths=depths, block="bottleneck"), (3, 800, 1088), 1)
+    found = cost(Resnet(depths=depths, block=Bottleneck()), (3, 800, 1088), 1)
     return found.params - 2049, found.macs - 2048
 
 
 def test_published_numbers_of_parameters():
     assert cost(Resnet(), (3, 224, 224), 1000).params == 11_689_512
-    assert cost(Resnet(depths=(3, 4, 6, 3), block="bottleneck"), (3, 224, 224), 1000).params == 25_557_032
+    assert cost(Resnet(depths=(3, 4, 6, 3), block=Bottleneck()), (3, 224, 224), 1000).params == 25_557_032
 
 
 @pytest.mark.parametrize(
@@ -47,11 +50,11 @@ def test_a_sampled_allocation_costs_the_same_and_dilation_nothing():
     found = cost(spec, (3, 800, 1088), 1)
     assert sum(spec.depths) == len(spec.dilations) == 16
     assert found.macs - 2048 == RESNET50_MACS
-    assert found.params == cost(Resnet(depths=spec.depths, block="bottleneck"), (3, 8, 8), 1).params
+    assert found.params == cost(Resnet(depths=spec.depths, block=Bottleneck()), (3, 8, 8), 1).params
 
 
 def test_the_counters_agree():
-    spec = Resnet(depths=(1, 2, 1), widths=(4, 6, 8), block="bottleneck", stem="strided", output_stride=4)
+    spec = Resnet(depths=(1, 2, 1), widths=(4, 6, 8), block=Bottleneck(), stem=StridedStem(), output_stride=4)
     with torch.device("meta"):
         network = spec.build((3, 45, 61), 7)
     assert cost(spec, (3, 45, 61), 7).macs == counted_macs(network, 3, 45, 61)
@@ -62,7 +65,7 @@ def test_the_pyramid():
     for output_stride, expected in zip((None, 16, 8, 4), strides, strict=True):
         features = Resnet(output_stride=output_stride).pyramid()
         assert [feature.stride for feature in features] == list(expected)
-    assert Resnet(block="bottleneck", stem="cifar").pyramid() == tuple(Feature(256 * 2**i, 2**i) for i in range(4))
+    assert Resnet(block=Bottleneck(), stem=CifarStem()).pyramid() == tuple(Feature(256 * 2**i, 2**i) for i in range(4))
 
 
 def test_dilation_doubles_where_a_stride_is_given_up():
@@ -109,3 +112,78 @@ def test_the_picture_has_a_node_a_stage_and_all_parameters():
     assert sum(node.params for node in graph.nodes) == 11_689_512
     assert graph.nodes[3].shape == (128, 8, 6)
     assert graph.nodes[3].label == "stage 2: 2 basic blocks"
+
+
+def test_squeeze_and_excitation_behind_every_residual() -> None:
+    # Each of the units adds 2 C^2 / 16 + C / 16 + C parameters.
+    more = 2 * (580 + 2184 + 8464 + 33312)
+    spec = Resnet.from_data({"attention": "se"})
+    assert cost(spec, (3, 224, 224), 1000).params == 11_689_512 + more == 11_778_592
+    late = Resnet.from_data({"attention": "se", "attention_stages": [2, 3]})
+    assert cost(late, (3, 224, 224), 1000).params == 11_689_512 + 2 * (8464 + 33312)
+
+
+def test_attention_behind_stages() -> None:
+    spec = Resnet.from_data({"context": "se", "context_stages": [3]})
+    assert cost(spec, (3, 64, 64), 10).params == cost(Resnet(), (3, 64, 64), 10).params + 33312
+
+
+@pytest.mark.parametrize("unit", sorted(kinds(Unit)))
+@pytest.mark.parametrize("stem", sorted(kinds(Stem)))
+def test_every_unit_and_stem_builds_and_costs_what_torch_counts(unit, stem) -> None:
+    fields = {"depths": [2, 2], "widths": [8, 12], "block": unit, "stem": stem, "gate": None}
+    for more in ({}, {"reduction": "parallel_reduction", "average": True, "norm": "group", "attention": "se"}):
+        spec = Resnet.from_data(fields | more)
+        network, image = spec.build((3, 37, 42), 5), torch.randn(2, 3, 37, 42)
+        found = network(image)
+        maps = [found[f"features/stage{i}"] for i in (1, 2)]
+        assert [tuple(x.shape[1:]) for x in maps] == [feature.shape((37, 42)) for feature in spec.pyramid()]
+        found["out"].square().sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+        predicted = cost(spec, (3, 37, 42), 5)
+        with torch.device("meta"):
+            meta = spec.build((3, 37, 42), 5)
+        assert predicted.macs == counted_macs(meta, 3, 37, 42)
+        assert predicted.params == sum(p.numel() for p in network.parameters())
+        assert Architecture.from_json(spec.to_json()) == spec
+
+
+def test_gates_are_for_units_that_keep_their_shape() -> None:
+    spec = Resnet.from_data({"gate": "adaptive"})
+    assert spec.gated() == ((0, 1), (1, 1), (2, 1), (3, 1))
+    with pytest.raises(SpecError, match="gate: a gate leaves out units with a shortcut; got 'dense_unit'"):
+        Resnet.from_data({"gate": "skip", "block": "dense_unit"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"block": "inception", "widths": [6, 8, 8, 8]}, "block: an inception unit has branches of a quarter"),
+        ({"attention_stages": [1, 1]}, "attention_stages: stages stand in ascending order"),
+        ({"conv_stages": [4]}, "conv_stages: stages stand in ascending order"),
+        ({"stem": "imagnet"}, "stem: unknown kind of stem, did you mean 'imagenet'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_by_path(fields, message) -> None:
+    with pytest.raises(SpecError, match=f"^{message}"):
+        Resnet.from_data(fields)
+
+
+def test_a_space_of_parts() -> None:
+    data = {
+        "preset": "resnet",
+        "blocks": 3,
+        "widths": [8, 8],
+        "units": ["basic", "bottleneck"],
+        "attentions": [None, {"kind": "se", "reduction": 4}],
+        "stems": ["cifar", "strided"],
+        "classifiers": ["linear", {"kind": "linear", "pooling": "max"}, "attentional_pooling"],
+    }
+    with pytest.raises(SpecError, match="give them names"):
+        Space(template(data, Architecture))
+    data["classifiers"] = ["linear", "attentional_pooling"]
+    space = Space(template(data, Architecture))
+    assert space.cardinality() == 2 * 2 * 2 * 2 * 2
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        space.realize(space.sample(generator)).build((3, 16, 16), 4)

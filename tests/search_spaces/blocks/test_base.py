@@ -47,6 +47,11 @@ def test_what_comes_out_is_what_the_spec_says(name, kind, features, image_size):
     block = kind()
     assert Block.from_json(block.to_json()) == block
     inputs = features if block.takes == "pyramid" else features[-1:]
+    try:
+        block.outputs(inputs)
+    except SpecError as error:
+        assert features is DILATED and error.path  # some go up by doublings, which need strides that double
+        return
     module = block.build(inputs)
     maps = _maps(inputs, image_size)
     found = module(maps if block.takes == "pyramid" else maps[0])
