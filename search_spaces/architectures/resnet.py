@@ -10,7 +10,7 @@ from pydantic import Field
 
 from search_spaces.blocks.base import Attention, Backbone, Feature, Pyramid, part_params
 from search_spaces.blocks.convolution import Convolution, Dense
-from search_spaces.blocks.gates import DepthGate
+from search_spaces.blocks.depth_gates import DepthGate
 from search_spaces.blocks.normalization import BatchNorm, Norm
 from search_spaces.blocks.pooling import Classifier, LinearClassifier
 from search_spaces.blocks.stems import ImagenetStem, Reduction, Stem

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from search_spaces.architectures.resnet import Resnet
-from search_spaces.blocks.gates import AdaptiveGate
+from search_spaces.blocks.depth_gates import AdaptiveGate
 from search_spaces.cost import cost
 from trainers.learners.depth import Depth
 

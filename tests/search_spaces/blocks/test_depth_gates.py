@@ -1,6 +1,6 @@
 """Specs of gates for dynamic depth."""
 
-from search_spaces.blocks.gates import AdaptiveGate, DepthGate, SkipGate
+from search_spaces.blocks.depth_gates import AdaptiveGate, DepthGate, SkipGate
 from search_spaces.spec import kinds
 
 

@@ -49,7 +49,7 @@ class AdaptiveGate(DepthGate):
 
     def build(self, channels: Sequence[int]) -> nn.Module:
         """Returns a gate for each unit."""
-        from search_spaces.networks.gates import AdaptiveGates
+        from search_spaces.networks.depth_gates import AdaptiveGates
 
         return AdaptiveGates(self, channels)
 
@@ -72,6 +72,6 @@ class SkipGate(DepthGate):
 
     def build(self, channels: Sequence[int]) -> nn.Module:
         """Returns the gates and their cell."""
-        from search_spaces.networks.gates import SkipGates
+        from search_spaces.networks.depth_gates import SkipGates
 
         return SkipGates(self, channels)

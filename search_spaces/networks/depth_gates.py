@@ -1,4 +1,4 @@
-"""The modules of `search_spaces.blocks.gates`, and rounding that lets gradients through."""
+"""The modules of `search_spaces.blocks.depth_gates`, and rounding that lets gradients through."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from search_spaces.blocks.gates import AdaptiveGate, SkipGate
+    from search_spaces.blocks.depth_gates import AdaptiveGate, SkipGate
 
 State = tuple[Tensor, Tensor] | None
 

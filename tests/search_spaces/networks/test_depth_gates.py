@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from search_spaces.blocks.gates import AdaptiveGate, SkipGate
-from search_spaces.networks.gates import rounded
+from search_spaces.blocks.depth_gates import AdaptiveGate, SkipGate
+from search_spaces.networks.depth_gates import rounded
 
 
 @pytest.fixture(autouse=True)
