@@ -23,7 +23,8 @@ class Cost:
 
     Args:
         params: Trainable parameters, without auxiliary heads.
-        macs: Multiply-adds of convolution, linear and recurrent layers; biases are not counted.
+        macs: Multiply-adds of convolutions and products of matrices; biases are not counted. A leaf module that is no
+            layer of torch says what it takes by a method `macs(inputs, output)`, or takes nothing.
         activation_bytes: Size of the outputs of all leaf layers in float32. A layer that hands its input on, unchanged
             or changed in place, adds nothing.
     """
@@ -53,13 +54,37 @@ def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Counts what a network costs by running it once, in eval mode, on the device where it lies.
 
     Args:
-        network: Any network of layers; what it computes outside of modules is not counted. It is given zeros, of the
-            type that its `input_dtype` says if it has one.
+        network: Any network of layers; what it computes outside of leaf modules is not counted. It is given zeros, of
+            the type that its `input_dtype` says if it has one.
         input_shape: Shape of one input without the batch.
     """
     import torch
 
     device = next((parameter.device for parameter in network.parameters()), torch.device("meta"))
+    dtype = getattr(network, "input_dtype", torch.float32)
+    return _counted(network, lambda: network(torch.zeros(1, *input_shape, device=device, dtype=dtype)))
+
+
+def part_cost(make: Callable[[], nn.Module], takes: str, shapes: Sequence[Sequence[int]]) -> Cost:
+    """Counts what a part of a network costs, on torch's meta device; no generator is touched.
+
+    Args:
+        make: Builds the part.
+        takes: How it is called, as `search_spaces.blocks.base.Block.takes` says.
+        shapes: Shapes of its inputs, without the batch.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            part = make()
+        maps = [torch.zeros(1, *shape, device="meta") for shape in shapes]
+        return _counted(part, lambda: part(maps) if takes == "pyramid" else part(*maps))
+
+
+def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:
+    import torch
+
     macs = numbers = 0
 
     def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -70,7 +95,7 @@ def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
             numbers += 0 if any(first is given for given in inputs) else first.numel()
 
     with torch.no_grad(), _evaluated(network), _hooked(network, count):
-        network(torch.zeros(1, *input_shape, device=device, dtype=getattr(network, "input_dtype", torch.float32)))
+        run()
     named = network.named_parameters()
     params = sum(p.numel() for name, p in named if p.requires_grad and name.split(".")[0] != AUXILIARY)
     return Cost(params, macs, numbers * FLOAT32_BYTES)
@@ -80,6 +105,8 @@ def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:
     from torch.nn import Linear, RNNBase
     from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+    if hasattr(module, "macs"):
+        return int(module.macs(inputs, output))
     if isinstance(module, Linear):
         return output.numel() * module.in_features
     if isinstance(module, RNNBase):

@@ -110,6 +110,8 @@ class Spec(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _dispatch(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        if isinstance(data, str) and "kind" not in cls.model_fields and kinds(cls):
+            data = {"kind": data}  # a bare name stands for the kind with its defaults
         if isinstance(data, Mapping) and "kind" not in cls.model_fields:
             known = kinds(cls)
             if "kind" in data:

@@ -5,7 +5,7 @@ Importing this file does not import torch: what does not fit together is refused
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -16,7 +16,9 @@ from search_spaces.spec import Spec
 if TYPE_CHECKING:
     from torch import nn
 
-Form = Literal["map", "pyramid", "sequence"]
+    from search_spaces.cost import Cost
+
+Form = Literal["map", "pyramid", "guided", "regions", "vector", "sequence"]
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,60 @@ class Feature:
 Pyramid = tuple[Feature, ...]  # from the finest map to the coarsest
 
 
+@dataclass(frozen=True)
+class Example:
+    """A block in a place that is typical of it, as lists and tests use it.
+
+    Args:
+        make: Builds the module.
+        inputs: What it is called with, in the order of its arguments; a pyramid from the finest map to the coarsest.
+        outputs: What it returns.
+    """
+
+    make: Callable[[], nn.Module]
+    inputs: Pyramid
+    outputs: Pyramid
+
+
 class Block(Spec):
     """A part of a network that a search may exchange for any other with the same base.
 
+    What does not fit a place is refused by its spec, before anything is built.
+
     Attributes:
-        takes: `map`: the module is called with one tensor (N, C, H, W); `pyramid`: with a sequence of them, from the
-            finest to the coarsest; `sequence`: with one tensor (N, T, C).
-        gives: What the module returns, in the same terms; a pyramid is a tuple.
+        takes: How the module is called. `map`: with one tensor (N, C, H, W); `pyramid`: with a sequence of them, from
+            the finest to the coarsest; `guided`: with two maps, the second of which guides what becomes of the first
+            and may be of another size; `regions`: with a sequence of maps and boxes (N, P, 4) in pixels; `sequence`:
+            with one tensor (N, T, C).
+        gives: What the module returns, in the same terms; a pyramid is a tuple, a vector a tensor (N, C).
+        size_multiple: Height and width of the maps that go in have to be multiples of it.
     """
 
     home: ClassVar[str | None] = "search_spaces.blocks"
     group: ClassVar[str | None] = "deepspace.blocks"
     takes: ClassVar[Form]
     gives: ClassVar[Form]
+    size_multiple: ClassVar[int] = 1
+
+    def example(self, channels: int = 64) -> Example | None:
+        """Returns the block in a typical place; None where what it returns is no map.
+
+        Args:
+            channels: Channels of the maps that go in.
+
+        Raises:
+            SpecError: The block cannot take so many.
+        """
+        return None
+
+    def cost(self, channels: int = 64, image_size: tuple[int, int] = (64, 64)) -> Cost | None:
+        """Returns what the block costs in the place that `example` says, for one image; None where there is none."""
+        from search_spaces.cost import part_cost
+
+        found = self.example(channels)
+        if found is None:
+            return None
+        return part_cost(found.make, self.takes, [feature.shape(image_size) for feature in found.inputs])
 
 
 class FeatureBlock(Block):
@@ -72,12 +115,45 @@ class FeatureBlock(Block):
         """Returns the module for these inputs, its weights drawn from torch's global generator."""
         raise NotImplementedError
 
+    def example(self, channels: int = 64) -> Example | None:
+        """Returns the block on four maps of strides 4 to 32, or on the coarsest of them."""
+        maps = tuple(Feature(channels, 4 * 2**i) for i in range(4))
+        inputs = maps if self.takes == "pyramid" else maps[-1:]
+        return Example(lambda: self.build(inputs), inputs, self.outputs(inputs))
+
 
 class Context(FeatureBlock):
     """One map to one of the same size: gives each position a view of its surroundings or of the whole."""
 
     takes: ClassVar[Form] = "map"
     gives: ClassVar[Form] = "map"
+
+
+class Attention(Context):
+    """A context that keeps the channels: it weighs or adds to what is there."""
+
+    def outputs(self, inputs: Pyramid) -> Pyramid:
+        """Returns the coarsest map as it is."""
+        return inputs[-1:]
+
+
+class Gate(Block):
+    """A map, weighed by another one: the module is called as `gate(x, guide)` and returns a map of the shape of `x`.
+
+    The guide may be coarser than `x`; the module brings it to the size of `x`.
+    """
+
+    takes: ClassVar[Form] = "guided"
+    gives: ClassVar[Form] = "map"
+
+    def build(self, channels: int, guide: int) -> nn.Module:
+        """Returns the module for a map of `channels` channels and a guide of `guide` channels."""
+        raise NotImplementedError
+
+    def example(self, channels: int = 64) -> Example | None:
+        """Returns the gate of a map of stride 8, guided by one of stride 16 with as many channels."""
+        inputs = (Feature(channels, 8), Feature(channels, 16))
+        return Example(lambda: self.build(channels, channels), inputs, inputs[:1])
 
 
 class Neck(FeatureBlock):

@@ -33,7 +33,10 @@ class SegmentationHead(Block):
 
 
 class Head1x1(SegmentationHead):
-    """One 1x1 convolution."""
+    """One 1x1 convolution.
+
+    Paper: Long et al., 2014, arXiv 1411.4038, section 4.1.
+    """
 
     kind: Literal["1x1"] = "1x1"
 
@@ -45,7 +48,10 @@ class Head1x1(SegmentationHead):
 
 
 class Head3x3(SegmentationHead):
-    """One 3x3 convolution."""
+    """One 3x3 convolution.
+
+    Paper: Badrinarayanan et al., 2015, arXiv 1511.00561, section 3 (the last layer of the decoder classifies).
+    """
 
     kind: Literal["3x3"] = "3x3"
 
@@ -61,6 +67,8 @@ class Head3x3Then1x1(SegmentationHead):
 
     Args:
         hidden: Channels between the two.
+
+    Paper: Zhao et al., 2017, arXiv 1612.01105, as the authors' code has it.
     """
 
     kind: Literal["3x3+1x1"] = "3x3+1x1"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from search_spaces.blocks.convolution import ConvPlan
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -19,6 +23,25 @@ class BatchNorm(nn.BatchNorm2d):
         if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(x)
+
+
+def padding(plan: ConvPlan) -> tuple[int, int]:
+    """Returns the zeros on each side, vertical and horizontal, with which a map keeps ceil(size / stride)."""
+    return plan.dilation * ((plan.kernel[0] - 1) // 2), plan.dilation * ((plan.kernel[1] - 1) // 2)
+
+
+def conv(plan: ConvPlan, groups: int = 1) -> nn.Conv2d:
+    """Returns the plain convolution of a place, without bias.
+
+    Args:
+        plan: The place.
+        groups: Groups of channels that do not meet.
+    """
+    found = nn.Conv2d(
+        plan.inputs, plan.outputs, plan.kernel, plan.stride, padding(plan), plan.dilation, groups, bias=False
+    )
+    nn.init.kaiming_normal_(found.weight, mode="fan_out", nonlinearity="relu")
+    return found
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -35,12 +58,12 @@ def conv_norm(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> 
     return nn.Sequential(conv, BatchNorm(outputs), nn.ReLU(inplace=True))
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Returns a group norm of at most 32 groups that divide the channels.
+def group_norm(channels: int, groups: int = 32) -> nn.GroupNorm:
+    """Returns a group norm of at most `groups` groups that divide the channels.
 
     Paper: Wu & He, 2018, arXiv 1803.08494, section 4 (32 groups).
     """
-    return nn.GroupNorm(math.gcd(32, channels), channels)
+    return nn.GroupNorm(math.gcd(groups, channels), channels)
 
 
 def resized(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:

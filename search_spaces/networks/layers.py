@@ -89,3 +89,15 @@ class GlobalAverage(nn.Module):
         height, width = largest(maps)
         means = [x.mean((2, 3)) * (x.shape[2] * x.shape[3] / (height * width)) for x in maps]
         return torch.cat(means, dim=1)
+
+
+class MatMul(nn.Module):
+    """The product of two batches of matrices, as a module so that its cost is counted."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Returns the products (..., n, m) of matrices (..., n, k) and (..., k, m)."""
+        return a @ b
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Returns the multiply-adds of one call."""
+        return output.numel() * inputs[0].shape[-1]

@@ -15,6 +15,12 @@ def test_kind_names_the_subclass():
     assert kinds(Engine) == {"diesel": Diesel, "electric": Electric}
 
 
+def test_a_bare_name_stands_for_the_kind_with_its_defaults():
+    assert Train.from_data({"engine": "diesel"}).engine == Diesel()
+    with pytest.raises(SpecError, match="engine: unknown kind of engine, did you mean 'diesel'"):
+        Train.from_data({"engine": "deisel"})
+
+
 def test_two_alike_kinds_are_an_error():
     with pytest.raises(TypeError, match="two kinds of Engine are called 'diesel'"):
 

@@ -20,7 +20,7 @@ from search_spaces.spec import kinds
 
 PYRAMID = (Feature(8, 4), Feature(12, 8), Feature(16, 16))
 DILATED = (Feature(8, 4), Feature(12, 8), Feature(16, 8))
-FEATURE_BLOCKS = [(name, kind) for name, kind in kinds(FeatureBlock).items()]
+FEATURE_BLOCKS = [(name, kind) for base in (Context, Neck, Decoder) for name, kind in kinds(base).items()]
 
 
 def _maps(features, image_size, batch=2):
@@ -33,10 +33,10 @@ def test_a_map_has_a_row_for_each_stride_begun():
 
 
 def test_the_kinds_of_each_base():
-    assert set(kinds(Context)) == {"aspp", "psp"}
-    assert set(kinds(Neck)) == {"fpn"}
-    assert set(kinds(Decoder)) == {"deeplabv3plus", "panoptic_fpn", "unet"}
-    assert set(kinds(FeatureBlock)) == set(kinds(Context)) | set(kinds(Neck)) | set(kinds(Decoder))
+    assert {"aspp", "psp"} <= set(kinds(Context))
+    assert "fpn" in kinds(Neck)
+    assert {"deeplabv3plus", "panoptic_fpn", "unet"} <= set(kinds(Decoder))
+    assert set(kinds(Context)) | set(kinds(Neck)) | set(kinds(Decoder)) <= set(kinds(FeatureBlock))
     assert "resnet" in kinds(Backbone)
 
 
