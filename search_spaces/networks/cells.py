@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
@@ -17,7 +18,12 @@ class LstmLayer(nn.Module):
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Returns the outputs (N, T, hidden) for `x` (N, T, inputs), and the state (h, c)."""
         before = None if state is None else (state[0][None], state[1][None])
-        out, (h, c) = self.lstm(x, before)
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # Some processors have no LSTM in bfloat16 and raise; in float32 all of them have one.
+            with torch.autocast("cpu", enabled=False):
+                out, (h, c) = self.lstm(x.float(), None if before is None else (before[0].float(), before[1].float()))
+        else:
+            out, (h, c) = self.lstm(x, before)
         return out, (h[0], c[0])
 
 
