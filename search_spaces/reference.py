@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces.architectures.chain import Chain, ConvLayer
+from search_spaces.architectures.resnet import Resnet
+from search_spaces.blocks.units import Basic, Bottleneck, Unit
 from search_spaces.build import Architecture, Shape
 from search_spaces.errors import SpecError, unknown
 from search_spaces.spec import first_hole
@@ -116,3 +118,17 @@ def _chain_6() -> Reference:
         ConvLayer(height=7, width=1, filters=48, inputs=(0, 4)),
     )
     return Reference(Chain(layers=layers, pool_after=(1, 3)), (3, 32, 32), 10)
+
+
+def _resnet(name: str, depths: tuple[int, ...], block: Unit) -> None:
+    register(name)(lambda: Reference(Resnet(depths=depths, block=block), (3, 224, 224), 1000))
+
+
+# He et al., 2016, arXiv 1512.03385, table 1.
+_resnet("resnet18", (2, 2, 2, 2), Basic())
+_resnet("resnet50", (3, 4, 6, 3), Bottleneck())
+_resnet("resnet101", (3, 4, 23, 3), Bottleneck())
+# Liang et al., 2020, arXiv 1912.11234: as many units, of which more are deep; without the dilations, which the paper
+# does not print.
+_resnet("cr-resnet50", (1, 3, 5, 7), Bottleneck())
+_resnet("cr-resnet101", (2, 3, 17, 11), Bottleneck())
