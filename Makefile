@@ -17,7 +17,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-PACKAGES := search_spaces controllers trainers cluster
+PACKAGES := deepspace search_spaces controllers trainers cluster
 
 .PHONY: demo test test-slow lint bench clean
 
@@ -30,9 +30,9 @@ demo: $(READY)
 	$(PYTHON) -m cluster.cli search examples/digits-chain.yaml
 
 lint: $(READY)
-	$(PYTHON) -m ruff check $(PACKAGES) deepspace.py tests benchmarks
-	$(PYTHON) -m ruff format --check $(PACKAGES) deepspace.py tests benchmarks
-	$(PYTHON) -m mypy $(addprefix -p ,$(PACKAGES)) -m deepspace
+	$(PYTHON) -m ruff check $(PACKAGES) tests benchmarks
+	$(PYTHON) -m ruff format --check $(PACKAGES) tests benchmarks
+	$(PYTHON) -m mypy $(addprefix -p ,$(PACKAGES))
 
 test: lint
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest

@@ -98,7 +98,7 @@ class SearchConfig(Spec):
 
     name: str = "search"
     task: Task
-    space: dict[str, Any]
+    space: dict[str, Any] | list[Any]
     controller: ControllerConfig
     pruner: PrunerConfig | None = None
     budget: Budget

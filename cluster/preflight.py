@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from cluster.config import SearchConfig
 from cluster.journal import headers
 from cluster.searchfile import local_store
 from cluster.storage import Storage
 from controllers.base import Controller, make_controller
-from search_spaces.errors import SpecError
+from search_spaces.compiled import role_of
+from search_spaces.errors import SpecError, join
 from search_spaces.space import Space
 
 CONNECT_SECONDS = 1.0
+SAMPLES = 20
+"""Candidates that are realized to see whether any can be."""
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 
 
@@ -80,6 +85,32 @@ def check_controller(config: SearchConfig, space: Space) -> Controller[Any]:
     except SpecError as error:
         decision = error.path in {point.path for point in space.points()}
         raise (error.at("space") if decision else error) from None
+
+
+def check_candidates(space: Space) -> None:
+    """Refuses a space whose sampled candidates all break one rule that joins several fields.
+
+    Args:
+        space: The space.
+
+    Raises:
+        SpecError: They do; the path says where.
+    """
+    rng = np.random.default_rng(0)
+    broken: list[SpecError] = []
+    for _ in range(SAMPLES):
+        try:
+            space.realize(space.sample(rng))
+        except SpecError as error:
+            broken.append(error)
+        else:
+            return
+    # What the text of a rule says it got differs from one candidate to the next.
+    rules = {(role_of(error.path), error.rule.split("; got ")[0]) for error in broken}
+    if len(rules) == 1:
+        first = broken[0]
+        rule = f"no candidate of {SAMPLES} keeps this rule: {first.rule}"
+        raise SpecError(rule, first.got, first.allowed, join("space", first.path))
 
 
 def check_space_unchanged(storage: Storage, space: Space) -> None:

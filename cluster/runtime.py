@@ -27,6 +27,7 @@ from cluster.preflight import check_controller
 from cluster.ray_runtime import RayRuntime, prepare
 from cluster.replay import check_headers, replay
 from cluster.signals import Signals
+from cluster.splits import keep_splits
 from cluster.storage import Storage
 from cluster.tables import Tables
 from cluster.upkeep import STOP_FILE, Upkeep
@@ -226,6 +227,7 @@ class _Session:
         journal = Journal.open(self.storage, {**marks, "versions": _versions()}, takeover=self.takeover)
         try:
             self.storage.delete(STOP_FILE)
+            keep_splits(self.storage, self.config.task.parts(opened.data))
             _warn_of_versions(self.storage)
             tables = Tables(self.storage)
             driver = self._driver(opened, journal, tables, concurrency, node)

@@ -13,7 +13,7 @@ from cluster.config import SearchConfig, in_file, load
 from cluster.history import TrialRow
 from cluster.journal import headers
 from cluster.lock import alive, refuse_second
-from cluster.preflight import check_controller, check_space_unchanged, check_store
+from cluster.preflight import check_candidates, check_controller, check_space_unchanged, check_store
 from cluster.runs import SEARCH, Run
 from cluster.runtime import Opened, drive
 from cluster.standing import Standing
@@ -72,7 +72,8 @@ class Search:
             if isinstance(sections.get(key), str):
                 sections[key] = {"kind": sections[key]}
         data = {**sections, "task": {"kind": "function", "target": task} if callable(task) else task}
-        self._begin(SearchConfig.from_data({**data, "space": plain(made.template)}), made)
+        config = SearchConfig.from_data({**data, "space": plain(made.template)})
+        self._begin(config.model_copy(update={"space": config.task.section(made.template)}), made)
 
     def _begin(self, config: SearchConfig, space: Space | None, file: str | os.PathLike[str] | None = None) -> None:
         self.config = config
@@ -133,11 +134,12 @@ class Search:
             SpecError: Something breaks a rule that only data, store or storage can tell.
         """
         with self._told_with_file():
+            check_candidates(self.space)
             Storage.open(self.config.storage).ensure_writable()
         space, opened = self._checked()
         with self._told_with_file():
             # Presets are written out: the run goes on with what they were when it began.
-            resolved = self.config.model_copy(update={"space": plain(space.template)})
+            resolved = self.config.model_copy(update={"space": self.config.task.section(space.template)})
             self._run = run = Run.claim(resolved, self._exact)
             self.config = run.config
             try:

@@ -47,9 +47,13 @@ def compile_points(node: Any, path: str = "") -> tuple[Point, ...]:
         if domain.of is None:
             compiled = {label: compile_points(option, join(here, label)) for label, option in domain.branches().items()}
             branches = {label: points for label, points in compiled.items() if points}
-        role = "/".join("*" if part.isdigit() else part for part in here.split("/"))
-        found.append(Point(DecisionPoint(here, domain, role), branches))
+        found.append(Point(DecisionPoint(here, domain, role_of(here)), branches))
     return tuple(found)
+
+
+def role_of(path: str) -> str:
+    """Returns a path with its indexes as `*`."""
+    return "/".join("*" if part.isdigit() else part for part in path.split("/"))
 
 
 def _resolved(domain: Domain[Any], path: str) -> Domain[Any]:
@@ -58,7 +62,12 @@ def _resolved(domain: Domain[Any], path: str) -> Domain[Any]:
     parts = path.split("/")
     for i in reversed(range(len(parts) - 1)):
         if parts[i] == domain.of and parts[i + 1].isdigit():
-            return domain.resolved(int(parts[i + 1]))
+            resolved = domain.resolved(int(parts[i + 1]))
+            step = resolved.choices(())
+            if step is not None and not any(step[1]):
+                rule = f"the first of the {domain.of} has none before it to choose from"
+                raise SpecError(rule, domain.to_data(), "a subset, or a fixed value", path)
+            return resolved
     raise SpecError("`of` names no tuple that this decision stands in", domain.of, "a name in the path", path)
 
 
@@ -95,6 +104,8 @@ def _spec_builder(node: Spec, parts: list[tuple[str, Builder]], path: str) -> Bu
         if checked:
             try:
                 made.check()
+            except SpecError as error:
+                raise error.at(path) from error
             except ValueError as error:
                 raise SpecError(str(error), path=path) from error
         return made

@@ -187,9 +187,13 @@ class Space:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the template with every default written out: 16 hexadecimal digits."""
+        """Hash of the template with every default written out: 16 hexadecimal digits.
+
+        The order of keys and options counts, since learned weights and tokens are stored by place; so do the names of
+        classes that no field declares.
+        """
         if self._fingerprint is None:
-            text = json.dumps(plain(self.template), sort_keys=True, separators=(",", ":"))
+            text = json.dumps(plain(self.template, lambda cls: cls.__qualname__), separators=(",", ":"))
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._fingerprint
 

@@ -17,10 +17,12 @@ from search_spaces import messages
 from search_spaces.domains import Domain, notation
 from search_spaces.errors import SpecError, join
 
-__all__ = ["Hole", "Searchable", "Spec", "SpecError", "first_hole", "hole", "holes", "kinds", "plain"]
+__all__ = ["CLASS", "Hole", "Searchable", "Spec", "SpecError", "first_hole", "hole", "holes", "kinds", "plain"]
 
 T = TypeVar("T")
 _REGISTRY: dict[type[Spec], dict[str, type[Spec]]] = {}
+CLASS = "class"
+"""The key of plain data that names the class of a spec where nothing else does."""
 
 
 class Searchable:
@@ -49,7 +51,12 @@ def _validate_hole(value: Any, handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, Domain):
         domain = value
         return _as_custom_error(lambda: domain.refined(functools.partial(_validate_option, handler, domain.many)))
-    return handler(value)
+    try:
+        return handler(value)
+    except ValidationError:
+        if (miss := notation.near_miss(value)) is not None:
+            raise messages.custom_error(miss) from None
+        raise
 
 
 def _validate_option(handler: Callable[[Any], Any], many: bool, label: str, option: Any) -> Any:
@@ -194,16 +201,22 @@ class Spec(BaseModel):
         return stream.getvalue()
 
 
-def plain(node: Any) -> Any:
-    """Returns a template as plain data: specs and domains as mappings, tuples as lists."""
+def plain(node: Any, named: Callable[[type[Spec]], str] | None = None) -> Any:
+    """Returns a template as plain data: specs and domains as mappings, tuples as lists.
+
+    Args:
+        node: The template, or a part of it.
+        named: How to name the class of a spec that no field of another spec declares, under the key `class`; None:
+            the data do not say it.
+    """
     if isinstance(node, Spec):
-        return node.to_data()
+        return node.to_data() if named is None else {CLASS: named(type(node)), **node.to_data()}
     if isinstance(node, Domain):
-        return notation.to_data(node, plain)
+        return notation.to_data(node, lambda option: plain(option, named))
     if isinstance(node, Mapping):
-        return {name: plain(item) for name, item in node.items()}
+        return {name: plain(item, named) for name, item in node.items()}
     if isinstance(node, list | tuple):
-        return [plain(item) for item in node]
+        return [plain(item, named) for item in node]
     return node
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from search_spaces import messages
 from search_spaces.domains import Categorical, notation
 from search_spaces.errors import SpecError, join, unknown
-from search_spaces.spec import Spec, hole, kinds, plain
+from search_spaces.spec import CLASS, Spec, hole, kinds, plain
 
 Preset = Callable[..., Any]
 P = TypeVar("P", bound=Preset)
 _PRESETS: dict[str, Preset] = {}
+_CLASS_NAME = re.compile(r"[\w.]+:[\w.<>]+")
 
 
 def preset(name: str) -> Callable[[P], P]:
@@ -51,14 +56,31 @@ def template(data: Any, base: type[Spec] | None = None) -> Any:
     """Returns the template that plain data describes.
 
     Args:
-        data: Plain data with `{preset: NAME, ...}` and domains in their notation.
-        base: The spec to read it as; without one, mappings stay mappings and lists become tuples.
+        data: Plain data with `{preset: NAME, ...}`, domains in their notation, and specs of a class of one's own as
+            `{class: "package.module:Class", ...}`.
+        base: The spec to read it as, unless it names the class of one below that; without one, mappings stay mappings
+            and lists become tuples.
 
     Raises:
         SpecError: Something in it breaks a rule; the path says where.
     """
     expanded = expand(data)
-    return _parsed(expanded, "") if base is None else base.from_data(expanded)
+    if base is None:
+        return _parsed(expanded, "")
+    if (named := _named(expanded)) is None:
+        return base.from_data(expanded)
+    if not issubclass(named, base):
+        raise SpecError(f"this must be a {base.__name__}", expanded[CLASS], path=CLASS)
+    return named.from_data(_fields(expanded))
+
+
+def written(template: Any) -> Any:
+    """Returns a template as plain data, from which the function `template` makes it again.
+
+    Args:
+        template: A spec, mapping or tuple with holes.
+    """
+    return plain(template, lambda cls: f"{cls.__module__}:{cls.__qualname__}")
 
 
 def expand(data: Any, path: str = "") -> Any:
@@ -85,7 +107,11 @@ def _expanded(data: Mapping[str, Any], path: str) -> Any:
         made = plain(known[name](**arguments))
     except SpecError as error:
         raise error.at(path) from None
-    except (TypeError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        found = messages.explain(error)
+        rule = f"preset {name!r} refuses its arguments: {found.rule}"
+        raise SpecError(rule, found.got, found.allowed, join(path, found.path)) from None
+    except (TypeError, ValueError) as error:
         raise SpecError(f"preset {name!r} refuses its arguments: {error}", arguments, path=path) from None
     others = {key: expand(value, join(path, key)) for key, value in data.items() if key not in {"preset", *parameters}}
     for key in others:
@@ -101,7 +127,7 @@ def _parsed(data: Any, path: str) -> Any:
         except SpecError as error:
             raise (error if error.path else error.at(path)) from None
     if isinstance(data, Mapping):
-        return {str(name): _parsed(item, join(path, name)) for name, item in data.items()}
+        return _parsed_mapping(data, path)
     if isinstance(data, list | tuple):
         return tuple(_parsed(item, join(path, i)) for i, item in enumerate(data))
     return data
@@ -119,3 +145,34 @@ def choice(base: type[Spec], options: Sequence[Any]) -> Any:
     """
     specs = tuple(None if option is None else base.from_data(option) for option in options)
     return specs[0] if len(specs) == 1 else hole(Categorical(specs))
+
+
+def _parsed_mapping(data: Mapping[str, Any], path: str) -> Any:
+    try:
+        if (named := _named(data)) is not None:
+            return named.from_data(_fields(data))
+    except SpecError as error:
+        raise error.at(path) from None
+    if (miss := notation.near_miss(data)) is not None:
+        raise miss.at(path)
+    return {str(name): _parsed(item, join(path, name)) for name, item in data.items()}
+
+
+def _named(data: Any) -> type[Spec] | None:
+    """The class that a mapping says its spec is of, or None."""
+    where = data.get(CLASS) if isinstance(data, Mapping) else None
+    if not (isinstance(where, str) and _CLASS_NAME.fullmatch(where)):
+        return None
+    module, _, name = where.partition(":")
+    try:
+        found: Any = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    except Exception as error:  # noqa: BLE001 - a module may raise anything while it is imported
+        rule = f"the class of this spec cannot be imported ({type(error).__name__}: {error})"
+        raise SpecError(rule, where, "package.module:Class", CLASS) from error
+    if not (isinstance(found, type) and issubclass(found, Spec)):
+        raise SpecError("this must be a class below Spec", where, path=CLASS)
+    return found
+
+
+def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: item for name, item in data.items() if name != CLASS}

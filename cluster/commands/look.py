@@ -61,7 +61,10 @@ def _winner(run: Run, standing: Standing) -> Winner | None:
     best = standing.best
     if best is None:
         return None
-    spec = run.config.make_space().realize(best.candidate)
+    try:
+        spec = run.config.make_space().realize(best.candidate)
+    except SpecError:  # such as a class of a script that does not run now: the rest of the report needs none
+        return None
     return Winner(spec, _picture(run, spec))
 
 

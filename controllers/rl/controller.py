@@ -19,6 +19,7 @@ from controllers.rl.reinforce import ReinforceUpdate
 from controllers.state import State, make_torch_generator, set_torch_generator_state, torch_generator_state
 from controllers.table import Proposal
 from controllers.trial import Status
+from search_spaces.domains import First
 from search_spaces.errors import SpecError
 
 Positive = Annotated[int, Field(ge=1)]
@@ -88,6 +89,11 @@ class Reinforce(Controller[ReinforceConfig]):
         super().__init__(config, *args, **options)
         if config.reward == "inverse" and self.objectives[0].mode == "max":
             raise SpecError("reward is for a metric to be minimized", "inverse", "power", "controller/reward")
+        deepening = any(isinstance(point.domain, First) for point in self.space.points())
+        if config.grow_start is not None and not deepening:
+            rule = "nothing grows: the space has no searched number of items"
+            allowed = "null, or a space with a `first` domain, such as {preset: chain, grow: true}"
+            raise SpecError(rule, config.grow_start, allowed, "controller/grow_start")
         self._generator = make_torch_generator(self.seed, "controller", "policy")
         self._policy = Policy(
             self.space,

@@ -156,6 +156,8 @@ class Policy:
         for found in self._anchor_parts(scripts, steps, hidden):
             places.append(found[0])
             parts.append(found[1])
+        if not places:  # anchors without an item before them leave nothing to choose
+            return torch.zeros(len(scripts), steps), torch.zeros(len(scripts), steps)
         index = torch.from_numpy(np.concatenate(places))
         log_probs, entropies = (
             torch.zeros(len(scripts) * steps).index_add(0, index, torch.cat([part[i] for part in parts]))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from search_spaces.build import Architecture, Graph, Node, Shape
 from search_spaces.domains import Categorical, First, Subset
 from search_spaces.errors import SpecError
+from search_spaces.messages import custom_error
 from search_spaces.spec import Hole, Spec, hole
 from search_spaces.template import preset
 
@@ -80,14 +81,22 @@ class Chain(Architecture):
     layers: Hole[Annotated[tuple[ConvLayer, ...], Field(min_length=1)]]
     pool_after: tuple[Index, ...] = ()
 
+    @field_validator("pool_after")
+    @classmethod
+    def _pool_in_order(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        try:
+            _ascending(layers, "")
+        except SpecError as error:
+            raise custom_error(error) from None
+        return layers
+
     def check(self) -> None:
-        """Refuses inputs that are no earlier layers and lists that are not ascending."""
+        """Refuses inputs that are no earlier layers, and those that are not ascending."""
         for i, layer in enumerate(self.layers):
             if any(source >= i for source in layer.inputs):
                 allowed = f"0 to {i - 1}" if i else "none: the first layer reads the image"
                 raise SpecError("a layer reads earlier layers only", list(layer.inputs), allowed, f"layers/{i}/inputs")
             _ascending(layer.inputs, f"layers/{i}/inputs")
-        _ascending(self.pool_after, "pool_after")
 
     def loose_ends(self) -> tuple[int, ...]:
         """Returns the indexes of the layers that no layer reads; the classifier reads them."""

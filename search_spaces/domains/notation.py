@@ -9,9 +9,9 @@ from search_spaces.domains.base import Domain
 from search_spaces.domains.numbers import Float, Integer
 from search_spaces.domains.options import Categorical, Subset
 from search_spaces.domains.sequences import Composition, First, Route
-from search_spaces.errors import SpecError, unknown
+from search_spaces.errors import SpecError, nearest, unknown
 
-# The first key of each notation, and the keys that may stand beside it.
+# The name of each notation, the keys that may stand beside it, and what its own value looks like.
 _BESIDE: dict[str, tuple[str, ...]] = {
     "float": ("log",),
     "integer": ("step", "log"),
@@ -21,11 +21,43 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     "first": ("low",),
     "route": ("length", "start"),
 }
+_FORMS: dict[str, tuple[type, ...]] = {
+    "float": (list, tuple),
+    "integer": (list, tuple),
+    "categorical": (list, tuple, Mapping),
+    "subset": (list, tuple, Mapping),
+    "composition": (int,),
+    "first": (list, tuple),
+    "route": (int,),
+}
 
 
 def is_domain(data: Any) -> bool:
-    """Tells whether `data` is written as a domain: a mapping whose first key names one."""
-    return isinstance(data, Mapping) and bool(data) and next(iter(data)) in _BESIDE
+    """Tells whether `data` is written as a domain: a mapping of one domain's name and keys that may stand beside it."""
+    if not isinstance(data, Mapping):
+        return False
+    names = [name for name in data if name in _BESIDE]
+    return len(names) == 1 and all(name in (names[0], *_BESIDE[names[0]]) for name in data)
+
+
+def near_miss(data: Any) -> SpecError | None:
+    """Returns what keeps a mapping that looks like a domain from being one; None: it does not, or is one.
+
+    Args:
+        data: What a file has where a domain may stand; with a `kind` it is a spec, whatever its fields are called.
+    """
+    if not isinstance(data, Mapping) or is_domain(data) or "kind" in data:
+        return None
+    for name in data:
+        if name in _BESIDE and isinstance(data[name], _FORMS[name]):
+            other = next(other for other in data if other != name and other not in _BESIDE[name])
+            return unknown(f"key beside {name!r}", other, _BESIDE[name])
+    for name in data:
+        beside = {other for other in data if other != name}
+        close = nearest(str(name), [key for key, allowed in _BESIDE.items() if beside and beside <= set(allowed)])
+        if close is not None and isinstance(data[name], _FORMS[close]):
+            return unknown("domain", name, _BESIDE)
+    return None
 
 
 def from_data(data: Mapping[str, Any]) -> Domain[Any]:
@@ -35,12 +67,9 @@ def from_data(data: Mapping[str, Any]) -> Domain[Any]:
         data: A mapping for which `is_domain` holds.
 
     Raises:
-        SpecError: A key or value is wrong.
+        SpecError: A value is wrong.
     """
-    key = next(iter(data))
-    for name in data:
-        if name != key and name not in _BESIDE[key]:
-            raise unknown(f"key beside {key!r}", name, _BESIDE[key])
+    key = next(name for name in data if name in _BESIDE)
     first, beside = data[key], {name: value for name, value in data.items() if name != key}
     if key in ("float", "integer"):
         if not isinstance(first, list | tuple) or len(first) != 2:

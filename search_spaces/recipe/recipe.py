@@ -150,10 +150,20 @@ class SegmentationRecipe(ImageRecipe):
     uncertainty: Hole[UncertaintyWeighting | None] = None
     prediction: Hole[Prediction | None] = None
 
+    @model_validator(mode="after")
+    def _refuse_smoothing_if_fixed(self) -> Self:
+        if not isinstance(self.loss, Domain) and not isinstance(self.label_smoothing, Domain):
+            try:
+                self.check()
+            except SpecError as error:
+                raise located(type(self), error) from None
+        return self
+
     def check(self) -> None:
         """Refuses smoothed labels in a loss that has none."""
         if self.loss is not None and self.label_smoothing is not None:
-            raise ValueError("label smoothing goes with cross-entropy; set loss or label_smoothing to null")
+            kind, allowed = str(self.loss.to_data()["kind"]), "loss or label_smoothing: null"
+            raise SpecError("label smoothing goes with cross-entropy", kind, allowed, "label_smoothing")
 
 
 class DetectionRecipe(ImageRecipe):

@@ -2,15 +2,17 @@ import socket
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cluster.config import load
 from cluster.journal import Journal
-from cluster.preflight import check_controller, check_space_unchanged, check_store, listen_free
+from cluster.preflight import check_candidates, check_controller, check_space_unchanged, check_store, listen_free
 from cluster.storage import Storage
-from search_spaces.domains import Integer
+from search_spaces.domains import Float, Integer
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
+from search_spaces.spec import Hole, Spec, hole
 from tests.cluster.files import write_search
 
 
@@ -61,3 +63,35 @@ def test_a_free_port_is_one_that_nobody_listens_on() -> None:
         assert listen_free("127.0.0.1", taken) > taken
         with pytest.raises(SpecError, match="no free port"):
             listen_free("127.0.0.1", taken, tries=1)
+
+
+class Ordered(Spec):
+    low: Hole[int] = 0
+    high: Hole[int] = 0
+
+    def check(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low is at most high; got {self.low} and {self.high}")
+
+
+def test_a_space_without_a_candidate_that_keeps_a_joint_rule_is_refused_by_path() -> None:
+    ordered = Ordered(low=hole(Integer(5, 9)), high=hole(Integer(0, 4)))
+    with pytest.raises(SpecError) as caught:
+        check_candidates(Space({"items": (ordered,), "x": Float(0.0, 1.0)}))
+    text = "space/items/0: no candidate of 20 keeps this rule: low is at most high; got "
+    assert str(caught.value).startswith(text) and "\n" not in str(caught.value)
+
+
+def test_a_space_is_accepted_when_some_candidates_keep_the_rule() -> None:
+    seldom = Ordered(low=hole(Integer(0, 9)), high=hole(Integer(0, 1)))
+    space = Space(seldom)
+    rng = np.random.default_rng(1)
+    kept = sum(candidate["low"] <= candidate["high"] for candidate in (space.sample(rng) for _ in range(200)))
+    assert 10 < kept < 60
+    check_candidates(space)
+
+
+def test_a_preset_whose_open_layers_hide_a_broken_rule_is_refused_in_a_file(tmp_path: Path) -> None:
+    config = load(write_search(tmp_path), ["space.architecture.pool_after=[3, 1]"])
+    with pytest.raises(SpecError, match="^space/architecture/pool_after: .*; got .3, 1.$"):
+        config.make_space()

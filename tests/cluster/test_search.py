@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cluster.config import Budget, Tracking
@@ -28,7 +29,7 @@ def parabola(spec: Point, trial: TrialContext) -> Iterator[dict[str, float]]:
         yield {"score": -((spec.x - 0.3) ** 2) + 0.01 * step, "size": float(spec.n)}
 
 
-def make(folder: Path, **sections: Any) -> Search:
+def make(folder: Path, template: Any = TEMPLATE, **sections: Any) -> Search:
     given: dict[str, Any] = {
         "name": "parabola",
         "controller": "random",
@@ -38,7 +39,7 @@ def make(folder: Path, **sections: Any) -> Search:
         "tracking": None,
         "storage": str(folder / "runs"),
     }
-    return Search(TEMPLATE, task=parabola, **{**given, **sections})
+    return Search(template, task=parabola, **{**given, **sections})
 
 
 def run(search: Search) -> Search:
@@ -120,6 +121,18 @@ def test_presets_are_written_out_and_mean_the_same_space(tmp_path: Path) -> None
     assert again.best is not None and again.best.metrics["test/accuracy"] > 0
 
 
+def test_the_run_keeps_which_row_belongs_to_which_part(tmp_path: Path) -> None:
+    sets = [f"storage={tmp_path}/runs", "tracking=null", "budget.trials=1", "task.data.split_seed=5"]
+    search = run(Search.from_yaml(write_search(tmp_path), sets))
+    file = tmp_path / "runs" / "small" / "splits.npz"
+    with np.load(file) as found:
+        assert np.array_equal(found["parts"], search.config.task.open().parts)
+        assert np.bincount(found["parts"]).sum() == 1797
+    written = file.stat().st_mtime_ns
+    search.resume(executor="local", progress=False)
+    assert file.stat().st_mtime_ns == written
+
+
 def test_a_given_name_is_exact_and_a_files_name_is_numbered(tmp_path: Path) -> None:
     file = write_search(tmp_path)
     sets = [
@@ -151,3 +164,67 @@ def test_a_search_that_is_refused_after_all_frees_its_name(tmp_path: Path) -> No
     with pytest.raises(SpecError, match="resources/cpus: a trial must fit on a node"):
         make(tmp_path, resources={"cpus": 9999}).run(progress=False)
     assert not (tmp_path / "runs" / "parabola").exists()
+
+
+def test_a_run_that_is_opened_by_name_goes_on_with_the_class_of_its_template(tmp_path: Path) -> None:
+    first = run(make(tmp_path, budget={"trials": 3, "epochs": 2}))
+    opened = Search.open("parabola", tmp_path / "runs")
+    assert opened.space.fingerprint == first.space.fingerprint
+    opened.set_trials(6)
+    opened.resume(executor="local", progress=False)
+    # The function reads `spec.x`: given plain data, it would fail.
+    assert opened.trials["status"].to_pylist() == ["COMPLETED"] * 6
+    assert opened.best is not None and isinstance(opened.best.spec, Point)
+
+
+def test_a_run_whose_class_is_gone_or_another_is_refused_in_one_line(tmp_path: Path) -> None:
+    run(make(tmp_path))
+    file = tmp_path / "runs" / "parabola" / "search.yaml"
+    text = file.read_text()
+    assert f"class: {__name__}:Point\n" in text
+    file.write_text(text.replace(f"{__name__}:Point", f"{__name__}:Gone"))
+    with pytest.raises(SpecError, match=f"^{file}: space/class: the class of this spec cannot be imported"):
+        Search.open("parabola", tmp_path / "runs").resume(executor="local", progress=False)
+    file.write_text(text.replace(f"{__name__}:Point", f"{__name__}:Spot"))
+    with pytest.raises(SpecError, match="space: a search goes on with the space that it began with"):
+        Search.open("parabola", tmp_path / "runs").resume(executor="local", progress=False)
+
+
+class Spot(Point):
+    """The same fields under another name."""
+
+
+def total(spec: Any, trial: TrialContext) -> Iterator[dict[str, float]]:
+    point, weight = spec
+    yield {"score": point.x * weight}
+
+
+def test_a_tuple_is_a_template(tmp_path: Path) -> None:
+    sections: dict[str, Any] = {
+        "name": "pair",
+        "controller": "random",
+        "objectives": [{"metric": "score"}],
+        "tracking": None,
+        "storage": str(tmp_path / "runs"),
+    }
+    run(Search((Point(x=hole(Float(0.0, 1.0))), Integer(1, 3)), task=total, budget={"trials": 2}, **sections))
+    opened = Search.open("pair", tmp_path / "runs")
+    opened.set_trials(4)
+    opened.resume(executor="local", progress=False)
+    assert opened.trials["status"].to_pylist() == ["COMPLETED"] * 4
+    assert opened.best is not None
+    point, weight = opened.best.spec
+    assert isinstance(point, Point) and weight in (1, 2, 3)
+    assert opened.best.candidate.keys() == {"0/x", "1"}
+
+
+def test_a_space_of_which_every_candidate_breaks_a_rule_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    class Unhappy(Point):
+        def check(self) -> None:
+            raise SpecError("nothing is right", self.n, "nothing", "n")
+
+    with pytest.raises(SpecError) as caught:
+        run(make(tmp_path, Unhappy(x=hole(Float(0.0, 1.0)))))
+    text = "space/n: no candidate of 20 keeps this rule: nothing is right; got 1; allowed nothing"
+    assert str(caught.value) == text
+    assert not (tmp_path / "runs").exists()

@@ -56,6 +56,14 @@ SETS = {
         "space.recipe.mix={categorical: [{kind: mixup}, {kind: mixup, alpha: 1.0}]}",
         "search.yaml: space/recipe/mix: ",
     ),
+    "order": (
+        "space.architecture.pool_after=[3, 1]",
+        "search.yaml: space/architecture/pool_after: preset 'chain' refuses its arguments: indexes stand",
+    ),
+    "joint rule": (
+        "space.recipe.crop={kind: resized_crop, smallest: 0.9, largest: 0.5, aspect: {float: [0.5, 1.0]}}",
+        "search.yaml: space/recipe/crop: no candidate of 20 keeps this rule: smallest must not exceed largest; got 0.9",
+    ),
     "data": ("task.data={kind: cifar10, path: nowhere}", "search.yaml: task/data/path: no data here; got '"),
     "domain": (
         "controller={kind: reinforce}",

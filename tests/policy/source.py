@@ -78,7 +78,7 @@ def modules(*packages: str) -> list[Module]:
         for package in packages or PACKAGES
         for file in sorted((ROOT / package).rglob("*.py"))
     ]
-    return found if packages else [*found, Module("deepspace.py")]
+    return found if packages else [*found, Module("deepspace/__init__.py")]
 
 
 def dotted(node: ast.AST) -> str:

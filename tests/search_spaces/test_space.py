@@ -9,7 +9,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.domains import Categorical, Float, Integer, Subset
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
-from search_spaces.spec import Spec, first_hole, hole
+from search_spaces.spec import Spec, first_hole, hole, plain
 from tests.search_spaces.samples import Train, train
 
 
@@ -112,6 +112,18 @@ def test_fingerprint_changes_with_the_template_and_only_then():
     assert Space(train()).fingerprint == Space(train()).fingerprint
     assert len({Space(t).fingerprint for t in (train(), train(4), train(low=2), train(rate=False))}) == 4
     assert Space(Train.from_json(train().to_json())).fingerprint == Space(train()).fingerprint
+
+
+def test_fingerprint_knows_the_order_that_saved_weights_depend_on():
+    options = {"x": {"n": Integer(1, 2)}, "y": 0}
+    turned = {"y": 0, "x": {"n": Integer(1, 2)}}
+    assert Space({"a": Categorical(options)}).fingerprint != Space({"a": Categorical(turned)}).fingerprint
+    assert Space({"a": Integer(0, 1), "b": 2}).fingerprint != Space({"b": 2, "a": Integer(0, 1)}).fingerprint
+
+
+def test_fingerprint_knows_the_class_that_no_field_declares():
+    assert Space({"train": train()}).fingerprint != Space({"train": plain(train())}).fingerprint
+    assert Space(train()).fingerprint != Space(train().to_data()).fingerprint
 
 
 def test_points_lists_what_can_ever_be_active():

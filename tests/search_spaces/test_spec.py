@@ -79,6 +79,11 @@ def test_joint_rule_is_checked_on_concrete_specs_only():
         ({"wagons": {"first": [{"seats": {"categorical": [1, "x"]}}]}},
          "wagons/0/seats/x: must be a valid integer, unable to parse string as an integer; got 'x'"),
         ({"engine": 5}, "engine: must be a valid dictionary or instance of Engine; got 5"),
+        ({"engine": {"kind": "diesel", "rate": {"float": [0.1, 1.0], "lgo": True}}},
+         "engine/rate: unknown key beside 'float', did you mean 'log'?; got 'lgo'; allowed log"),
+        ({"engine": {"kind": "diesel", "rate": {"log": True, "flaot": [0.1, 1.0]}}},
+         "engine/rate: unknown domain, did you mean 'float'?; got 'flaot'; "
+         "allowed categorical, composition, first, float, integer, route, subset"),
         ({"bell": "perhaps"}, "bell: must be a valid boolean, unable to interpret input; got 'perhaps'"),
         ({"engine": {"kind": "diesel", "rate": float("nan")}}, "engine/rate: must be a finite number; got nan"),
     ],
@@ -109,3 +114,8 @@ def test_a_base_without_kinds_is_read_as_it_is():
         n: int = 1
 
     assert Plain.from_data({"n": 2}).n == 2
+
+
+def test_a_domain_may_be_written_in_any_order():
+    made = Diesel.from_data({"kind": "diesel", "rate": {"log": True, "float": [0.1, 1.0]}})
+    assert made.rate == Float(0.1, 1.0, log=True)

@@ -110,6 +110,28 @@ class Data(Spec):
         parts = self.parts({Part.TRAIN: len(labels)} | ({} if test is None else {Part.TEST: len(test[1])}))
         if test is not None:
             images, labels = np.concatenate([images, test[0]]), np.concatenate([labels, test[1]])
+        return self.labelled_set(images, labels, parts, classes, source)
+
+    def labelled_set(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        parts: NDArray[np.uint8],
+        classes: tuple[str, ...],
+        source: str,
+    ) -> ImageSet:
+        """Checks the labels of images whose parts are known, and measures the training part.
+
+        Args:
+            images: (N, C, H, W).
+            labels: (N,).
+            parts: (N,) values of `Part`.
+            classes: Names of the classes.
+            source: File or folder, for errors.
+
+        Raises:
+            DataError: A part is empty, or a label has no class.
+        """
         bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
         if bad.size:
             row, allowed = int(bad[0]), f"0 to {len(classes) - 1}"

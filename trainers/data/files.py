@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from trainers.data.splits import Part
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 Side = Annotated[int, Field(ge=1)]
 Rows = Mapping[Part, Sequence[Row]]
+T = TypeVar("T")
 
 
 class Files(Data):
@@ -103,19 +104,29 @@ class Files(Data):
 
     def _chosen(self, files: Rows) -> tuple[list[Row], NDArray[np.uint8]]:
         """The rows to read, the training file's first, and their parts."""
-        ordered = [files[part] for part in Part if part in files]
-        parts = self.parts({part: len(rows) for part, rows in files.items()})
-        starts = np.cumsum([0, *map(len, ordered)])
-        chosen = np.concatenate(
-            [start + spread(len(rows), self.limit) for start, rows in zip(starts, ordered, strict=False)]
-        )
-        everything = [row for rows in ordered for row in rows]
-        return [everything[row] for row in chosen.tolist()], parts[chosen]
+        return limited(files, self.parts({part: len(rows) for part, rows in files.items()}), self.limit)
 
     def _decoded(self, rows: list[Row], read: Callable[[int], Arrays]) -> list[Any]:
         if not rows:
             raise DataError("no data here", "no rows", "at least one image", self.path)
         return decode_rows(len(rows), read, lambda row: rows[row].name, self.on_error == "skip")
+
+
+def limited(
+    files: Mapping[Part, Sequence[T]], parts: NDArray[np.uint8], limit: int | None
+) -> tuple[list[T], NDArray[np.uint8]]:
+    """Returns the rows to read, and the part of each, which is the one that it has without a limit.
+
+    Args:
+        files: Rows of the training file, and of those that there are for other parts.
+        parts: The part of every row of these, the training file first.
+        limit: Rows read of each file, evenly spread over it.
+    """
+    ordered = [files[part] for part in Part if part in files]
+    starts = np.cumsum([0, *map(len, ordered)])
+    chosen = np.concatenate([start + spread(len(rows), limit) for start, rows in zip(starts, ordered, strict=False)])
+    everything = [row for rows in ordered for row in rows]
+    return [everything[row] for row in chosen.tolist()], parts[chosen]
 
 
 def spread(rows: int, limit: int | None) -> NDArray[np.int64]:

@@ -39,6 +39,11 @@ class TextSet:
     vocabulary: tuple[str, ...]
     level: Literal["character", "word"]
 
+    @property
+    def parts(self) -> NDArray[np.uint8]:
+        """(T,) values of `Part`."""
+        return np.repeat(np.array(list(Part), dtype=np.uint8), np.diff(self.bounds))
+
     def part(self, part: Part) -> NDArray[np.int32]:
         """Returns the tokens of one part, not copied."""
         return self.tokens[self.bounds[part] : self.bounds[part + 1]]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from search_spaces.build import Architecture
 from search_spaces.errors import SpecError
-from search_spaces.spec import Spec
-from search_spaces.template import template
+from search_spaces.spec import Spec, plain
+from search_spaces.template import template, written
 from trainers.trial import Report, TrialContext
 
 COSTS = ("cost/params", "cost/macs", "cost/activation_bytes")
@@ -26,10 +28,13 @@ class Task(Spec):
     pooled: ClassVar[bool] = False
     """Whether an evaluation is so short that many are sent to plain actors in one go."""
 
+    model: ClassVar[type[Spec] | None] = None
+    """The spec that a space is read as; None: its mappings stay mappings."""
+
     report_every: Annotated[float, Field(gt=0)] = 1.0
     checkpoint_every: Annotated[int, Field(ge=1)] = 1
 
-    def template(self, data: Mapping[str, Any]) -> Any:
+    def template(self, data: Mapping[str, Any] | Sequence[Any]) -> Any:
         """Returns the template that the `space` section of a search file describes.
 
         Args:
@@ -38,7 +43,15 @@ class Task(Spec):
         Raises:
             SpecError: Something in it breaks a rule.
         """
-        return template(data)
+        return template(data, self.model)
+
+    def section(self, template: Any) -> Any:
+        """Returns the `space` section that describes a template.
+
+        Args:
+            template: A spec, mapping or tuple with holes.
+        """
+        return plain(template) if type(template) is self.model else written(template)
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names that objectives and constraints may use; none: they are not known beforehand."""
@@ -55,6 +68,10 @@ class Task(Spec):
     def fingerprint(self, data: Any) -> str:
         """Returns a hash of opened data."""
         return ""
+
+    def parts(self, data: Any) -> NDArray[np.uint8] | None:
+        """Returns the part of every row of opened data, (N,) values of `Part`; None: there are no rows."""
+        return None
 
     def shape(self, data: Any) -> Any:
         """Returns what `static_metrics` needs to know of opened data."""

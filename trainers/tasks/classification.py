@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.build import Architecture
 from search_spaces.recipe import ClassificationRecipe
 from search_spaces.spec import Hole, Spec
-from search_spaces.template import template
 from trainers.data.base import Data, ImageSet
 from trainers.data.digits import Digits
 from trainers.data.splits import Part
@@ -28,12 +30,10 @@ class Classifier(Spec):
 class Classification(Task):
     """Trains a network to tell the classes of a data set apart."""
 
+    model: ClassVar[type[Spec] | None] = Classifier
+
     kind: Literal["classification"] = "classification"
     data: Data = Digits()
-
-    def template(self, data: Mapping[str, Any]) -> Any:
-        """Returns the space as a `Classifier` with holes."""
-        return template(data, Classifier)
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of all figures in reports, and of the costs."""
@@ -49,6 +49,10 @@ class Classification(Task):
     def fingerprint(self, data: ImageSet) -> str:
         """Returns a hash of the images, labels and parts."""
         return data.fingerprint()
+
+    def parts(self, data: ImageSet) -> NDArray[np.uint8]:
+        """Returns the part of every row."""
+        return data.parts
 
     def shape(self, data: ImageSet) -> Shape:
         """Returns the shape of an image, (C, H, W), and the number of classes."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.architectures.detector import Detector
 from search_spaces.architectures.resnet import Resnet
@@ -13,7 +16,6 @@ from search_spaces.build import Architecture
 from search_spaces.errors import SpecError
 from search_spaces.recipe import DetectionRecipe
 from search_spaces.spec import Hole, Spec
-from search_spaces.template import template
 from trainers.data.pictures import DetectionData, DetectionSet
 from trainers.data.scenes import Scenes
 from trainers.data.splits import Part
@@ -46,12 +48,10 @@ class DetectionModel(Spec):
 class Detection(Task):
     """Trains a network to find objects and their boxes."""
 
+    model: ClassVar[type[Spec] | None] = DetectionModel
+
     kind: Literal["detection"] = "detection"
     data: DetectionData = Scenes()
-
-    def template(self, data: Mapping[str, Any]) -> Any:
-        """Returns the space as a `DetectionModel` with holes."""
-        return template(data, DetectionModel)
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of the figures in reports but those of single classes and stages, and of the costs."""
@@ -65,6 +65,10 @@ class Detection(Task):
     def fingerprint(self, data: DetectionSet) -> str:
         """Returns a hash of the images, objects and parts."""
         return data.fingerprint()
+
+    def parts(self, data: DetectionSet) -> NDArray[np.uint8]:
+        """Returns the part of every row."""
+        return data.parts
 
     def shape(self, data: DetectionSet) -> Shape:
         """Returns the shape of an image, (C, H, W), and the number of classes."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.architectures.recurrent import Recurrent
 from search_spaces.build import Architecture
 from search_spaces.errors import SpecError
 from search_spaces.recipe import LanguageRecipe
 from search_spaces.spec import Hole, Spec
-from search_spaces.template import template
 from trainers.data.splits import Part
 from trainers.data.text import Text, TextData, TextSet
 from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
@@ -37,12 +39,10 @@ class LanguageModel(Spec):
 class Language(Task):
     """Trains a network to say the next token of a text."""
 
+    model: ClassVar[type[Spec] | None] = LanguageModel
+
     kind: Literal["language"] = "language"
     data: TextData = Text()
-
-    def template(self, data: Mapping[str, Any]) -> Any:
-        """Returns the space as a `LanguageModel` with holes."""
-        return template(data, LanguageModel)
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of all figures in reports, and of the costs."""
@@ -56,6 +56,10 @@ class Language(Task):
     def fingerprint(self, data: TextSet) -> str:
         """Returns a hash of the tokens, vocabulary and parts."""
         return data.fingerprint()
+
+    def parts(self, data: TextSet) -> NDArray[np.uint8]:
+        """Returns the part of every token."""
+        return data.parts
 
     def shape(self, data: TextSet) -> Shape:
         """Returns the shape of an input, (tokens,), and the size of the vocabulary."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.architectures.segmenter import Segmenter
@@ -13,7 +16,6 @@ from search_spaces.domains import Domain
 from search_spaces.errors import SpecError
 from search_spaces.recipe import SegmentationRecipe
 from search_spaces.spec import Hole, Spec
-from search_spaces.template import template
 from trainers.data.pictures import SegmentationData, SegmentationSet
 from trainers.data.scenes import Scenes
 from trainers.data.splits import Part
@@ -43,12 +45,10 @@ class SegmentationModel(Spec):
 class Segmentation(Task):
     """Trains a network to say the class of every pixel."""
 
+    model: ClassVar[type[Spec] | None] = SegmentationModel
+
     kind: Literal["segmentation"] = "segmentation"
     data: SegmentationData = Scenes()
-
-    def template(self, data: Mapping[str, Any]) -> Any:
-        """Returns the space as a `SegmentationModel` with holes."""
-        return template(data, SegmentationModel)
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of the figures in reports but those of single classes, and of the costs."""
@@ -63,6 +63,10 @@ class Segmentation(Task):
     def fingerprint(self, data: SegmentationSet) -> str:
         """Returns a hash of the images, masks and parts."""
         return data.fingerprint()
+
+    def parts(self, data: SegmentationSet) -> NDArray[np.uint8]:
+        """Returns the part of every row."""
+        return data.parts
 
     def shape(self, data: SegmentationSet) -> Shape:
         """Returns the shape of an image, (C, H, W), and the number of classes."""

@@ -42,3 +42,11 @@ def test_report_is_written_into_the_run_or_where_one_wants_it(
 def test_ui_of_a_search_without_mlflow_is_refused(search: Search, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="this search goes without MLflow"):
         look.ui("parabola", None, str(tmp_path / "runs"), None)
+
+
+def test_a_report_needs_no_class_of_a_script_that_has_ended(search: Search, tmp_path: Path) -> None:
+    file = tmp_path / "runs" / "parabola" / "search.yaml"
+    file.write_text(file.read_text().replace("tests.cluster.test_search:Point", "gone:Point"))
+    look.report("parabola", str(tmp_path / "mine"), str(tmp_path / "runs"))
+    assert search.best is not None
+    assert f"Best candidate: {search.best.trial_id}" in (tmp_path / "mine" / "report.html").read_text()

@@ -11,6 +11,7 @@ from controllers.random_search import RandomConfig, RandomSearch
 from controllers.rl.controller import Reinforce, ReinforceConfig
 from controllers.state import difference
 from controllers.trial import Outcome, Status
+from search_spaces.architectures.chain import chain
 from search_spaces.domains import Categorical, First, Float
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
@@ -155,3 +156,17 @@ def test_it_beats_random_search_at_equal_budget() -> None:
     learned = [best(Reinforce(config, SPACE, UP, seed=seed)) for seed in seeds]
     drawn = [best(RandomSearch(RandomConfig(), SPACE, UP, seed=seed)) for seed in seeds]
     assert min(learned) > max(drawn)
+
+
+def test_growth_without_a_searched_number_of_items_is_refused() -> None:
+    with pytest.raises(SpecError, match="^controller/grow_start: nothing grows: .*; got 6; allowed null, or"):
+        _search(space=Space(chain(layers=3)), grow_start=6)
+    assert _search(space=Space(chain(layers=3, grow=True)), grow_start=6).config.grow_start == 6
+
+
+def test_a_space_that_leaves_nothing_to_choose_is_searched() -> None:
+    space = Space(chain(layers=1, kernels=(3,), filters=(36,)))
+    search = Reinforce(ReinforceConfig(batch=2), space, UP, duplicates="evaluate")
+    for trial in search.ask(4):
+        search.tell(trial.trial_id, _done(0.5))
+    assert len(search.records) == 4

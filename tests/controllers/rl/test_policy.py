@@ -13,6 +13,7 @@ import torch
 
 from controllers.rl.policy import Policy, one_thread
 from controllers.state import decode, difference, encode, make_torch_generator
+from search_spaces.architectures.chain import chain
 from search_spaces.domains import Categorical, Composition, First, Float, Subset
 from search_spaces.space import Space
 from search_spaces.views import to_tokens
@@ -207,3 +208,12 @@ def test_listing_controllers_does_not_import_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["random", "reinforce", "False"]
+
+
+def test_steps_that_leave_nothing_to_choose_are_scored_as_certain() -> None:
+    space = Space(chain(layers=1, kernels=(3,), filters=(36,)))
+    policy = _policy(space)
+    sample = policy.sample(make_torch_generator(0, "draw"))
+    log_p, entropy = policy.evaluate([sample.tokens] * 3)
+    assert log_p.shape == entropy.shape == (3, 1)
+    assert not log_p.any() and not entropy.any()

@@ -133,3 +133,12 @@ def test_the_graph_has_the_parameters_of_the_network():
         spec = space.realize(space.sample(rng))
         drawn = sum(node.params for node in spec.draw_graph((3, 16, 16), 10).nodes)
         assert drawn == cost(spec, (3, 16, 16), 10).params
+
+
+def test_a_preset_with_pooling_out_of_order_is_refused_by_path_although_its_layers_are_open():
+    with pytest.raises(SpecError) as refused:
+        template({"architecture": {"preset": "chain", "pool_after": [3, 1]}})
+    assert str(refused.value) == (
+        "architecture/pool_after: preset 'chain' refuses its arguments: indexes stand in ascending order, each once; "
+        "got [3, 1]"
+    )

@@ -1,5 +1,7 @@
 """Domains as plain data, both ways."""
 
+import re
+
 import pytest
 
 from search_spaces.domains import Categorical, Composition, First, Float, Integer, Route, Subset, notation
@@ -33,7 +35,6 @@ def test_not_every_mapping_is_a_domain():
 @pytest.mark.parametrize(
     ("data", "match"),
     [
-        ({"float": [0, 1], "lgo": True}, "did you mean 'log'"),
         ({"float": 3}, r"two numbers; got 3; allowed \[low, high\]"),
         ({"integer": [1]}, "two numbers"),
         ({"categorical": 5}, "needs options"),
@@ -45,3 +46,50 @@ def test_not_every_mapping_is_a_domain():
 def test_wrong_notation_is_refused(data, match):
     with pytest.raises(SpecError, match=match):
         notation.from_data(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "domain"),
+    [
+        ({"log": True, "float": [0.01, 1.0]}, Float(0.01, 1.0, log=True)),
+        ({"low": 1, "high": 2, "subset": [1, 2, 3]}, Subset((1, 2, 3), 1, 2)),
+        ({"parts": 4, "composition": 16}, Composition(16, 4)),
+    ],
+)
+def test_the_order_of_keys_means_nothing(data, domain):
+    assert notation.is_domain(data) and notation.from_data(data) == domain
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"first": {"kind": "adam"}, "kind": "two_phase"},
+        {"first": [1, 2], "kind": "pair"},
+        {"first": {"kind": "adam"}, "second": {"kind": "sgd"}},
+        {"first": 1, "last": 2},
+        {"low": 1, "high": 2},
+        {"floats": [1.0, 2.0]},
+        {"log": True, "rate": [0.1, 1.0]},
+    ],
+    ids=str,
+)
+def test_other_mappings_may_have_such_keys(data):
+    assert not notation.is_domain(data) and notation.near_miss(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        ({"float": [0, 1], "lgo": True}, "unknown key beside 'float', did you mean 'log'"),
+        ({"lgo": True, "float": [0, 1]}, "unknown key beside 'float', did you mean 'log'"),
+        ({"float": [0, 1], "step": 0.1}, "unknown key beside 'float'; got 'step'; allowed log"),
+        ({"float": [0, 1], "integer": [0, 1]}, "unknown key beside 'float'; got 'integer'"),
+        ({"categorical": {"a": 1}, "note": "x"}, "unknown key beside 'categorical'; got 'note'; allowed of"),
+        ({"log": True, "flaot": [0.1, 1.0]}, "unknown domain, did you mean 'float'"),
+        ({"compositoin": 16, "parts": 4}, "unknown domain, did you mean 'composition'"),
+    ],
+    ids=str,
+)
+def test_near_misses_are_named(data, match):
+    assert not notation.is_domain(data)
+    assert re.search(match, str(notation.near_miss(data)))

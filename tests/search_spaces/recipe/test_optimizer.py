@@ -1,6 +1,6 @@
 import pytest
 
-from search_spaces.recipe import Adam, AdamW, ClipGradients, Optimizer, Sgd, TwoPhase
+from search_spaces.recipe import Adam, AdamW, ClipGradients, Optimizer, Recipe, Sgd, TwoPhase
 from search_spaces.spec import SpecError, kinds
 
 
@@ -36,3 +36,8 @@ def test_a_phase_is_one_optimizer() -> None:
     assert TwoPhase.from_data({"first": {"kind": "adam"}, "second": {"kind": "sgd"}}).first == Adam()
     with pytest.raises(SpecError, match="a phase has one optimizer; got two_phase in two_phase"):
         TwoPhase.from_data({"first": {"kind": "two_phase"}})
+
+
+def test_a_field_called_first_makes_no_domain_of_a_spec() -> None:
+    data = {"first": {"kind": "adam"}, "kind": "two_phase"}
+    assert Recipe.from_data({"optimizer": data}).optimizer == TwoPhase(first=Adam())

@@ -76,3 +76,17 @@ def test_mistakes_are_refused_with_their_path() -> None:
         ClassificationRecipe.from_data({"optimizer": {"kind": "sgdd"}})
     with pytest.raises(SpecError, match="optimizer/lr"):
         ClassificationRecipe.from_data({"optimizer": {"kind": "sgd", "lr": {"float": [-1.0, 1.0]}}})
+
+
+def test_a_fixed_pair_that_goes_not_together_is_refused_while_other_fields_are_open() -> None:
+    data = {
+        "optimizer": {"kind": "sgd", "lr": {"float": [0.01, 1.0]}},
+        "loss": {"kind": "focal"},
+        "label_smoothing": {"kind": "label_smoothing"},
+    }
+    with pytest.raises(SpecError) as refused:
+        SegmentationRecipe.from_data(data)
+    assert str(refused.value) == (
+        "label_smoothing: label smoothing goes with cross-entropy; got 'focal'; allowed loss or label_smoothing: null"
+    )
+    SegmentationRecipe.from_data({**data, "loss": {"categorical": [None, {"kind": "focal"}]}})

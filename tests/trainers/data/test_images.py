@@ -58,3 +58,18 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     (tmp_path / "cat" / "005.png").write_bytes(b"broken")
     with pytest.raises(DataError, match="cat/005.png: the image cannot be read"):
         ImageFolder(path=str(tmp_path)).load()
+
+
+def test_a_limit_moves_no_image_to_another_part(tmp_path: Path) -> None:
+    for name, first in (("cat", 0), ("dog", 100)):
+        (tmp_path / name).mkdir()
+        for i in range(100):
+            Image.fromarray(np.full((4, 4), first + i, dtype=np.uint8)).save(tmp_path / name / f"{i:03}.png")
+
+    def parts(limit: int | None) -> dict[int, int]:
+        data = ImageFolder(path=str(tmp_path), size=4, channels=1, limit=limit, val=0.3, test=0.3).load()
+        return dict(zip(data.images[:, 0, 0, 0].tolist(), data.parts.tolist(), strict=True))
+
+    whole, few = parts(None), parts(30)
+    assert len(whole) == 200 and len(few) == 30
+    assert few == {level: whole[level] for level in few}

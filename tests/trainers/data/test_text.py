@@ -82,3 +82,10 @@ def test_shakespeare() -> None:
     words = Text(path=path, level="word").load()
     assert len(words.vocabulary) == 6316 and words.bounds == (0, 241419, 271609, 302927)
     assert 0.03 < (words.tokens == 0).mean() < 0.04
+
+
+def test_every_token_has_its_part() -> None:
+    data = Text(limit=1000, val=0.2, test=0.1).load()
+    assert data.parts.dtype == np.uint8
+    for part in Part:
+        assert np.array_equal(data.tokens[data.parts == part], data.part(part))
