@@ -111,7 +111,9 @@ class ClassificationLearner(Learner):
 
     def evaluate(self) -> dict[str, float]:
         """Returns loss, accuracy and average multiply-adds on the validation part."""
-        return {f"val/{name}": value for name, value in figures(self.network, self._val, self._depth).items()}
+        with self._depth.counting(self.network):
+            found = figures(self.network, self._val)
+        return {f"val/{name}": value for name, value in (found | {"macs": self._depth.average_macs()}).items()}
 
 
 def _heads(outputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
@@ -135,24 +137,22 @@ def _targets(recipe: ClassificationRecipe, classes: int, device: str) -> Tensor 
 
 
 @torch.inference_mode()
-def figures(network: nn.Module, images: Images, depth: Depth) -> dict[str, float]:
-    """Returns mean cross-entropy, accuracy and average multiply-adds of a network, which is left in eval mode.
+def figures(network: nn.Module, images: Images) -> dict[str, float]:
+    """Returns mean cross-entropy and accuracy of a network, which is left in eval mode.
 
     Args:
         network: Returns (N, K) logits in eval mode.
         images: With their labels.
-        depth: Of the same architecture.
     """
     network.eval()
     loss = torch.zeros((), device=images.labels.device, dtype=torch.float64)
     correct = torch.zeros_like(loss)
     for start in range(0, len(images), _EVALUATED):
         rows = torch.arange(start, min(start + _EVALUATED, len(images)), device=images.labels.device)
-        logits, labels = depth.answers(network, images[rows]).float(), images.labels[rows]
+        logits, labels = network(images[rows]).float(), images.labels[rows]
         loss += F.cross_entropy(logits, labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
-    found = {"loss": loss.item() / len(images), "accuracy": correct.item() / len(images)}
-    return found | {"macs": depth.average_macs()}
+    return {"loss": loss.item() / len(images), "accuracy": correct.item() / len(images)}
 
 
 def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> nn.Module:
@@ -184,4 +184,6 @@ def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, par
     """
     network = network_of_checkpoint(spec, checkpoint, data)
     images = Images(normalized(spec.recipe, data), np.flatnonzero(data.parts == part), "cpu", channels_last=False)
-    return figures(network, images, Depth(spec.architecture, data.input_shape, len(data.classes)))
+    depth = Depth(spec.architecture, data.input_shape, len(data.classes))
+    with depth.counting(network):
+        return figures(network, images) | {"macs": depth.average_macs()}

@@ -1,11 +1,13 @@
-"""Networks of dynamic depth: what they answer, which gates were open, and the multiply-adds that this takes."""
+"""Networks of dynamic depth: which gates were open, and the multiply-adds that this takes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from search_spaces.build import Architecture, Shape
 from search_spaces.cost import cost
@@ -24,26 +26,28 @@ class Depth:
     def __init__(self, architecture: Architecture, input_shape: Shape, outputs: int) -> None:
         self.macs = architecture.gated_macs(input_shape)
         self._whole = cost(architecture, input_shape, outputs).macs
-        self._opened, self._seen = torch.zeros(len(self.macs), dtype=torch.float64), 0
+        self._opened = torch.zeros(len(self.macs), dtype=torch.float64)
+        self._seen = torch.zeros_like(self._opened)
 
-    def answers(self, network: nn.Module, images: Tensor) -> Tensor:
-        """Returns the main output of a network in eval mode, and counts its open gates."""
-        if not self.macs:
-            found: Tensor = network(images)
-            return found
-        network.training = True  # of the outermost module alone: it returns all that it has
+    @contextmanager
+    def counting(self, network: Any) -> Iterator[None]:
+        """Counts the gates of a network, its child `gates`, as long as the context lasts; counts begin at 0."""
+        self._opened.zero_()
+        self._seen.zero_()
+
+        def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            i, keep = inputs[1], output[0]
+            self._opened[i] += keep.double().sum().cpu()
+            self._seen[i] += len(keep)
+
+        hook = network.gates.register_forward_hook(count) if self.macs else None
         try:
-            everything: dict[str, Any] = network(images)
+            yield
         finally:
-            network.training = False
-        self._opened += everything["gates"].double().sum(0).cpu()
-        self._seen += len(images)
-        answer: Tensor = everything["out"]
-        return answer
+            if hook is not None:
+                hook.remove()
 
     def average_macs(self) -> float:
-        """Returns the multiply-adds that an example took on average since the last call, and forgets the counts."""
-        rates = (self._opened / max(1, self._seen)).tolist()
-        self._opened.zero_()
-        self._seen = 0
+        """Returns the multiply-adds that an example took on average."""
+        rates = (self._opened / self._seen.clamp(min=1)).tolist()
         return expected_macs(self._whole, self.macs, rates)

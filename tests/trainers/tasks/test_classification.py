@@ -74,7 +74,7 @@ def test_the_final_test_reads_the_test_part(tmp_path: Path) -> None:
     found = Classification().final_test(classifier(), checkpoint, data)
     data.labels[data.parts == 2] = (data.labels[data.parts == 2] + 1) % 4
     other = Classification().final_test(classifier(), checkpoint, data)
-    assert set(found) == {"test/loss", "test/accuracy"}
+    assert set(found) == {"test/loss", "test/accuracy", "test/macs"}
     assert other["test/accuracy"] <= 1 - found["test/accuracy"]
 
 
