@@ -15,7 +15,6 @@ Bound: ours is at least 5 times as fast as the loop, for each operator.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import subprocess
@@ -25,12 +24,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from search_spaces.operators.deform_conv import plain_deform_conv2d
 from torch import Tensor
 
 from benchmarks.record import record
 from search_spaces.operators import compiled
 from search_spaces.operators.boxes import iou_matrix
-from search_spaces.operators.deform_conv import plain_deform_conv2d
 from search_spaces.operators.nms import plain_nms
 from search_spaces.operators.roi_align import box_levels, plain_roi_align
 
