@@ -21,7 +21,7 @@ class LearnToPayAttention(GlobalPooling):
 
     Args:
         score: How position l goes with the average g: `dot`, their product; `param`, the product of their sum with a
-            learned vector.
+            learned vector, in which g moves all positions alike and so, behind the softmax, none.
         layers: Number of the coarsest maps that are averaged. Range worth searching: 1 to 3.
 
     Paper: Jetley et al., 2018, arXiv 1804.02391, section 3.

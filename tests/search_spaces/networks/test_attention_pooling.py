@@ -26,6 +26,7 @@ def test_descriptors_are_averages_whose_weights_add_up_to_1(score: str) -> None:
             logits = torch.einsum("ncp,nc->np", local, whole)
         else:
             logits = torch.einsum("ncp,c->np", local + whole[..., None], scored.conv.weight.flatten())
+        assert torch.allclose(scored(project(x), whole[..., None, None]).flatten(1), logits, atol=1e-5)
         weights = logits.softmax(1)
         assert torch.allclose(weights.sum(1), torch.ones(2), atol=1e-6)
         expected.append((local * weights[:, None]).sum(2))
