@@ -64,8 +64,8 @@ class Block(Spec):
     Attributes:
         takes: How the module is called. `map`: with one tensor (N, C, H, W); `pyramid`: with a sequence of them, from
             the finest to the coarsest; `guided`: with two maps, the second of which guides what becomes of the first
-            and may be of another size; `regions`: with a sequence of maps and boxes (N, P, 4) in pixels; `sequence`:
-            with one tensor (N, T, C).
+            and may be of another size; `regions`: with a sequence of maps, or the features (N, P, C) of boxes, and the
+            boxes (N, P, 4) in pixels; `sequence`: with one tensor (N, T, C).
         gives: What the module returns, in the same terms; a pyramid is a tuple, a vector a tensor (N, C).
         size_multiple: Height and width of the maps that go in have to be multiples of it.
     """

@@ -101,3 +101,57 @@ class MatMul(nn.Module):
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Returns the multiply-adds of one call."""
         return output.numel() * inputs[0].shape[-1]
+
+
+class DotProductAttention(nn.Module):
+    """softmax(Q K^T scale + mask) V, as a module so that its cost is counted.
+
+    Args:
+        scale: What the products of queries and keys are multiplied by; None: 1 over the root of their length.
+
+    Paper: Vaswani et al., 2017, arXiv 1706.03762, section 3.2.1, equation 1.
+    """
+
+    def __init__(self, scale: float | None = None) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Returns what each query reads, (N, heads, T, d).
+
+        Args:
+            query: (N, heads, T, k).
+            key: (N, heads, S, k).
+            value: (N, heads, S, d); memory does not grow with T x S where d = k.
+            mask: What is added to the logits, (N, heads, T, S).
+        """
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=self.scale)
+
+    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+        """Returns the multiply-adds of one call."""
+        return inputs[1].shape[-2] * (inputs[0].numel() + output.numel())
+
+
+class SoftmaxPool(nn.Module):
+    """The average of a map over its positions, weighed by the softmax of logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = MatMul()
+
+    def forward(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Returns the average (N, C, 1, 1) of a map (N, C, H, W) by logits (N, 1, H, W)."""
+        weights = logits.flatten(1).softmax(dim=1)[..., None]
+        out: Tensor = self.product(x.flatten(2), weights)[..., None]
+        return out
+
+
+def tokens(x: Tensor) -> Tensor:
+    """Returns the positions of a map (N, C, H, W) as a sequence (N, H W, C), row by row."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def as_map(sequence: Tensor, like: Tensor) -> Tensor:
+    """Returns a sequence (N, H W, C) as a map (N, C, H, W) with height and width of `like`."""
+    images, _, channels = sequence.shape
+    return sequence.transpose(1, 2).reshape(images, channels, like.shape[2], like.shape[3])

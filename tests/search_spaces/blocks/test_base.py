@@ -18,8 +18,8 @@ from search_spaces.blocks.base import (
 from search_spaces.errors import SpecError
 from search_spaces.spec import kinds
 
-PYRAMID = (Feature(8, 4), Feature(12, 8), Feature(16, 16))
-DILATED = (Feature(8, 4), Feature(12, 8), Feature(16, 8))
+PYRAMID = (Feature(8, 4), Feature(12, 8), Feature(32, 16))
+DILATED = (Feature(8, 4), Feature(12, 8), Feature(32, 8))
 FEATURE_BLOCKS = [(name, kind) for base in (Context, Neck, Decoder) for name, kind in kinds(base).items()]
 
 
