@@ -1,11 +1,11 @@
 """Claim: our operators in plain torch are many times as fast as straightforward loops over positions and boxes.
 
-Three operators, forward and backward (suppression has no gradient): deformable convolution of 32 channels, 3x3, on a map
-of 32x32; RoIAlign of 64 boxes on a pyramid of two maps, 7x7 cells of 2x2 points; non-maximum suppression of 1,000 boxes.
-The loop does the same arithmetic position by position, or box by box, in torch; where torchvision's compiled operators
-can be imported they stand beside. Each side's result is compared before it is timed. The figures are medians of some
-rounds in which the sides take turns, and the ratio of each side to ours; peak memory is that of a process of its own for
-each side, above what it holds before the call.
+Three operators, forward and backward (suppression has no gradient): deformable convolution of 32 channels, 3x3, on a
+map of 32x32; RoIAlign of 64 boxes on a pyramid of two maps, 7x7 cells of 2x2 points; non-maximum suppression of 1,000
+boxes. The loop does the same arithmetic position by position, or box by box, in torch; where torchvision's compiled
+operators can be imported they stand beside. Each side's result is compared before it is timed. The figures are medians
+of some rounds in which the sides take turns, and the ratio of each side to ours; peak memory is that of a process of
+its own for each side, above what it holds before the call.
 
 Bound: ours is at least 5 times as fast as the loop, for each operator.
 
