@@ -9,6 +9,7 @@ from pydantic import Field
 
 from search_spaces.blocks.base import Attention, Block, Example, Feature, Form
 from search_spaces.blocks.convolution import Convolution, ConvPlan, Dense
+from search_spaces.blocks.non_local import GlobalContext
 from search_spaces.blocks.normalization import BatchNorm, Norm
 from search_spaces.errors import SpecError
 from search_spaces.spec import Hole
@@ -298,16 +299,21 @@ class LightPose(Unit):
     Args:
         attention: What the map in the middle goes through, whatever attention the network has; None: nothing.
 
-    Paper: Zhang et al., 2019, arXiv 1911.10346, section 3.1 (a global-context block in the middle).
+    Paper: Zhang et al., 2019, arXiv 1911.10346, section 3.1.
     """
 
     kind: Literal["light_pose"] = "light_pose"
     may_be_left_out: ClassVar[bool] = True
     expansion: ClassVar[int] = 4
-    attention: Hole[Attention | None] = None
+    attention: Hole[Attention | None] = GlobalContext()
 
     def check_plan(self, plan: UnitPlan) -> None:
-        """Takes every place."""
+        """Refuses a width that the attention in the middle cannot take."""
+        if self.attention is not None:
+            try:
+                self.attention.outputs((Feature(plan.width, 1),))
+            except SpecError as error:
+                raise error.at("attention") from None
 
     def _build(self, plan: UnitPlan) -> nn.Module:
         from search_spaces.networks.units import LightPoseModule
