@@ -163,7 +163,7 @@ def steps(folder: Path) -> list[tuple[str, int]]:
     return [(record.fields["trial"], record.fields["step"]) for record in records(folder, "reported")]
 
 
-def told(folder: Path) -> dict[str, dict[str, Any]]:
+def told(folder: Path | Storage) -> dict[str, dict[str, Any]]:
     """Trial -> outcome; a trial that is told twice fails."""
     found: dict[str, dict[str, Any]] = {}
     for record in records(folder, "told"):
