@@ -16,8 +16,6 @@ from search_spaces.errors import SpecError
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray listens on all interfaces whatever it is told.
-    "RAY_AUTH_MODE": "token",
     # Tune's own output, loggers, signal handling and experiment state.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -27,16 +25,23 @@ _QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 _WORKER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
+# Ray listens on all interfaces whatever it is told: ours asks for a token.
+_AUTH = "RAY_AUTH_MODE"
 LOCAL = "local"
 CONNECT_SECONDS = 2.0
 
 
-def prepare() -> None:
-    """Set what Ray reads from the environment when it is imported; call it before that."""
-    late = "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token"
-    for name, value in (_QUIET | _WORKER).items():
+def prepare(address: str | None = None) -> None:
+    """Set what Ray reads from the environment when it is imported; call it before that.
+
+    Args:
+        address: None or `local`: a Ray of our own, which asks for a token; how another Ray does it, the user has set.
+    """
+    own = address in (None, LOCAL)
+    late = own and "ray" in sys.modules and os.environ.get(_AUTH) != "token"
+    for name, value in (_QUIET | _WORKER | ({_AUTH: "token"} if own else {})).items():
         os.environ.setdefault(name, value)
-    if late and os.environ["RAY_AUTH_MODE"] == "token":
+    if late and os.environ[_AUTH] == "token":
         from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize(json.dumps({"AUTH_MODE": "token"}))
@@ -74,8 +79,9 @@ class RayRuntime:
         self._ours = False
 
     def __enter__(self) -> RayRuntime:
-        prepare()
+        prepare(self.address)
         import ray
+        from ray.exceptions import RayError
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         if ray.is_initialized():
@@ -84,7 +90,7 @@ class RayRuntime:
         try:
             with _own_handlers():
                 ray.init(**self._arguments())
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise SpecError(f"Ray must be reachable: {line}", self.address, path="--address") from error
         self._ours = True
@@ -107,12 +113,11 @@ class RayRuntime:
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
-    def free(self) -> Mapping[str, float]:
-        """What the cluster has that nobody uses now."""
-        import ray
+    def free(self) -> list[Mapping[str, float]]:
+        """What each node has that nobody uses now."""
+        from ray._private.state import available_resources_per_node
 
-        found: Mapping[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
-        return found
+        return list(available_resources_per_node().values())  # type: ignore[no-untyped-call]
 
     @property
     def node(self) -> str | None:

@@ -42,3 +42,19 @@ def test_report_is_written_into_the_run_or_where_one_wants_it(
 def test_ui_of_a_search_without_mlflow_is_refused(search: Search, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="this search goes without MLflow"):
         look.ui("parabola", None, str(tmp_path / "runs"), None)
+
+
+def test_the_store_is_shown_as_the_search_or_the_command_says_it(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, uri = str(tmp_path / "runs"), "postgresql://me:secret@host/db"
+    shown = []
+    for as_json, tracking in ((False, None), (False, uri), (True, uri), (True, "none")):
+        capsys.readouterr()
+        look.show("parabola", as_json, runs, tracking)
+        shown.append(capsys.readouterr().out)
+    assert shown[0].endswith("\nMLflow: none\n") and shown[1].endswith("\nMLflow: postgresql://host/db\n")
+    assert [json.loads(text)["tracking"] for text in shown[2:]] == ["postgresql://host/db", None]
+    look.report("parabola", str(tmp_path / "mine"), runs, uri)
+    page = (tmp_path / "mine" / "report.html").read_text()
+    assert "postgresql://host/db" in page and "secret" not in page
