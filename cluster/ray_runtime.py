@@ -29,13 +29,15 @@ _WORKER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
 _AUTH = "RAY_AUTH_MODE"
 LOCAL = "local"
 CONNECT_SECONDS = 2.0
+_ALLOWED = "a Ray that runs; one that asks for a token needs RAY_AUTH_MODE=token and its token here too"
 
 
 def prepare(address: str | None = None) -> None:
-    """Set what Ray reads from the environment when it is imported; call it before that.
+    """Set what Ray reads from the environment when it is imported; call it before that. What the user has set stands.
 
     Args:
-        address: None or `local`: a Ray of our own, which asks for a token; how another Ray does it, the user has set.
+        address: None or `local`: a Ray of our own, which asks for a token. With another Ray both sides must be set
+            alike, which is for the user to do, as everywhere with Ray.
     """
     own = address in (None, LOCAL)
     late = own and "ray" in sys.modules and os.environ.get(_AUTH) != "token"
@@ -45,6 +47,20 @@ def prepare(address: str | None = None) -> None:
         from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize(json.dumps({"AUTH_MODE": "token"}))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what Ray's native code says while it tries to connect from standing before the one line of a refusal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager
@@ -88,11 +104,12 @@ class RayRuntime:
             return self
         self._refuse_silence()
         try:
-            with _own_handlers():
+            with _own_handlers(), contextlib.nullcontext() if self.address == LOCAL else _silence():
                 ray.init(**self._arguments())
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise SpecError(f"Ray must be reachable: {line}", self.address, path="--address") from error
+            allowed = None if self.address == LOCAL else _ALLOWED
+            raise SpecError(f"Ray must be reachable: {line}", self.address, allowed, "--address") from error
         self._ours = True
         return self
 
