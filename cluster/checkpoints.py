@@ -7,12 +7,15 @@ and of trials whose weights others still need.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 from cluster.storage import Storage
 
 FOLDER = "checkpoints"
 NEWEST = 2
+
+_log = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -25,6 +28,7 @@ class Checkpoints:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._named: dict[str, list[str]] = {}
+        self._superseded: list[str] = []
 
     def uri(self, name: str = "") -> str:
         """Where a checkpoint lies, or the folder of all when no name is given."""
@@ -33,6 +37,19 @@ class Checkpoints:
     def newest(self, trial_id: str) -> tuple[str, ...]:
         """The names of a trial's checkpoints that stay, the newest first."""
         return tuple(reversed(self._named.get(trial_id, ())))
+
+    def usable(self, trial_id: str) -> str | None:
+        """Return where the newest whole checkpoint of a trial lies; a damaged one is passed over with a warning."""
+        from trainers.checkpoint import CheckpointError, load
+
+        for name in self.newest(trial_id):
+            try:
+                load(self.uri(name))
+            except CheckpointError as error:
+                _log.warning("trial %s: not used: %s", trial_id, error)
+            else:
+                return self.uri(name)
+        return None
 
     def note(self, trial_id: str, name: str) -> list[str]:
         """Take in that the journal names a checkpoint, and touch no file: what a replay calls.
@@ -51,9 +68,18 @@ class Checkpoints:
         return superseded
 
     def reported(self, trial_id: str, name: str) -> None:
-        """Take in a checkpoint after the journal has named it, and delete what it supersedes."""
-        for superseded in self.note(trial_id, name):
-            self._storage.delete(f"{FOLDER}/{superseded}")
+        """Take in a checkpoint after the journal has named it; what it supersedes waits for `collect`."""
+        self._superseded += self.note(trial_id, name)
+
+    def collect(self) -> None:
+        """Delete what is superseded.
+
+        To be called once the journal is synced: a power loss, or on an object store the death of the driver, would
+        else leave a journal whose newest records name what is gone.
+        """
+        for name in self._superseded:
+            self._storage.delete(f"{FOLDER}/{name}")
+        self._superseded.clear()
 
     def retain(self, kept: Collection[str]) -> None:
         """Delete the checkpoints of every trial but these: those running, the best, and parents still needed."""

@@ -61,19 +61,19 @@ def resume(
 
 
 @app.command()
-def stop(name: Name, storage: Storage = "runs") -> int:
+def stop(name: Name, storage: Storage = "runs", tracking: Tracking = None) -> int:
     """Stop a search that runs; its state is saved."""
     from cluster.commands import run
 
-    return run.stop(name, storage)
+    return run.stop(name, storage, tracking)
 
 
 @app.command()
-def show(name: Name, as_json: Json = False, storage: Storage = "runs") -> int:
+def show(name: Name, as_json: Json = False, storage: Storage = "runs", tracking: Tracking = None) -> int:
     """Show where a search stands."""
     from cluster.commands import look
 
-    return look.show(name, as_json, storage)
+    return look.show(name, as_json, storage, tracking)
 
 
 @app.command()
@@ -81,11 +81,12 @@ def report(
     name: Name,
     out: Annotated[str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write to.")] = None,
     storage: Storage = "runs",
+    tracking: Tracking = None,
 ) -> int:
     """Write the report of a search: one HTML file, and its figures."""
     from cluster.commands import look
 
-    return look.report(name, out, storage)
+    return look.report(name, out, storage, tracking)
 
 
 @app.command("list")

@@ -203,18 +203,20 @@ def from_text(
     data = searchfile.override(data, overrides, here)
     if name is not None and NAME.fullmatch(name):
         data.setdefault("name", name)
-    config = SearchConfig.from_data(data)
-    places = searchfile.absolute({"storage": config.storage, "tracking": _plain(config.tracking)}, here)
-    return config.model_copy(
-        update={
-            "storage": places["storage"],
-            "tracking": config.tracking and config.tracking.model_copy(update={"uri": places["tracking"]["uri"]}),
-        }
-    )
+    return placed(SearchConfig.from_data(data), here)
 
 
-def _plain(tracking: Tracking | None) -> dict[str, Any] | None:
-    return None if tracking is None else tracking.to_data()
+def placed(config: SearchConfig, here: Path) -> SearchConfig:
+    """Returns the search with its storage and its tracking store as absolute places.
+
+    Args:
+        config: The search.
+        here: To which relative ones belong.
+    """
+    tracking = None if config.tracking is None else config.tracking.to_data()
+    places = searchfile.absolute({"storage": config.storage, "tracking": tracking}, here)
+    kept = config.tracking and config.tracking.model_copy(update={"uri": places["tracking"]["uri"]})
+    return config.model_copy(update={"storage": places["storage"], "tracking": kept})
 
 
 def in_file(error: SpecError, file: str | os.PathLike[str]) -> SpecError:

@@ -6,7 +6,6 @@ no thread. Every record is written before anything acts on it.
 
 from __future__ import annotations
 
-import bisect
 import logging
 import time
 from collections import Counter, deque
@@ -20,11 +19,10 @@ from cluster.executors.base import Answer, Assignment, Failure, Halt
 from cluster.journal import Journal
 from cluster.ledger import Entry, Ledger
 from cluster.outcomes import make_outcome, status_of
+from cluster.ranking import Ranking
 from cluster.storage import Storage
 from cluster.upkeep import Upkeep
-from cluster.winner import write_best
 from controllers.base import Controller
-from controllers.history import Record
 from controllers.objective import violation
 from controllers.trial import Outcome, Status, Verdict
 from trainers.trial import Report
@@ -32,6 +30,7 @@ from trainers.trial import Report
 DEATHS = 3
 IDENTICAL_FAILURES = 5
 INFEASIBLE_IN_A_ROW = 1000
+ASK_SECONDS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +53,7 @@ class Driver:
         static_metrics: Realized candidate -> what is known of it before it trains.
         concurrency: Trials at a time.
         node: Where trials run, when that is known beforehand.
+        show: Takes the id of a trial that ended well, and its realized candidate, before the trial is told.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Driver:
         static_metrics: Callable[[Any], dict[str, float]] = lambda spec: {},
         concurrency: int = 1,
         node: str | None = None,
+        show: Callable[[str, Any], None] | None = None,
     ) -> None:
         self.config = config
         self.controller = controller
@@ -81,6 +82,7 @@ class Driver:
         self._journal = journal
         self._static_metrics = static_metrics
         self._node = node
+        self._show = show
         self._devices = config.resources.workers * (config.resources.gpus or 1.0)
         self._queue: deque[str] = deque()
         self._retries: deque[str] = deque()
@@ -91,24 +93,26 @@ class Driver:
         self._infeasible = 0
         self._dry = False
         self._halt: Halt | None = None
-        self._best: str | None = None
-        self._top: list[tuple[float, str]] = []
+        self._ranking = Ranking(storage, controller, ledger, config.keep)
         self._adopt()
 
     # What executors call.
 
     def next_trial(self) -> Assignment | Answer:
         """Hand out an attempt to start now: first what an earlier start left, then what the controller proposes."""
+        until = time.monotonic() + ASK_SECONDS
         while self._halt is None:
             if self._retries:
                 return self._start(self.ledger[self._retries.popleft()])
             if self.reason is None:
-                self._refill()
-            if self.reason is not None or not self._queue:
+                self._refill(until)
+            if self.reason is not None or self._halt is not None or not self._queue:
                 break
             entry = self.ledger[self._queue.popleft()]
             if self._passes(entry):
                 return self._start(entry)
+            if self._pauses(until):
+                break
         return Answer.WAIT if self._running or self._halt is not None else Answer.DONE
 
     def on_report(self, trial_id: str, attempt: int, report: Report) -> Verdict:
@@ -189,6 +193,8 @@ class Driver:
             self._halt = Halt.EXPIRED
         if self.upkeep.tick():
             self.interrupt()
+        if self._journal.synced:
+            self.checkpoints.collect()
         return self._halt
 
     def interrupt(self) -> None:
@@ -223,15 +229,15 @@ class Driver:
                     self._tell(entry, make_outcome(entry, {}, Status.CANCELLED, halt.value, self._devices))
         if halt is not None:
             self.reason = halt.value
-        ran = any(entry.attempt for entry in self.ledger.entries.values())
-        self.failed = self.failed or (halt is None and ran and not self.ledger.succeeded)
+        told = any(entry.outcome is not None for entry in self.ledger.entries.values())
+        self.failed = self.failed or (halt is None and told and not self.ledger.succeeded)
         self.upkeep.write_clock()
 
     # How it goes on from where the journal ends.
 
     def _adopt(self) -> None:
         for record in self.controller.records.values():
-            self._rank(record)
+            self._ranking.add(record)
         pending = list(self.ledger.pending())
         for entry in pending:
             if entry.trial.same_as is None and not entry.ended:
@@ -243,11 +249,11 @@ class Driver:
         for entry in pending:
             if entry.outcome is None and entry.ended:
                 self._finish(entry)
-        self._note_best()
+        self._ranking.write()
 
     # How a trial begins.
 
-    def _refill(self) -> None:
+    def _refill(self, until: float) -> None:
         """Ask until the queue holds one trial and the lookahead, or the controller has none now."""
         while self._halt is None and not self._dry and (missing := self._missing()) > 0:
             began = time.perf_counter()
@@ -261,8 +267,18 @@ class Driver:
                     self._queue.append(trial.trial_id)
                 else:
                     self._follow(self.ledger[trial.trial_id])
+            if self._pauses(until):
+                break
         if not self._queue and self._halt is None:
             self.reason = self._used_up()
+
+    def _pauses(self, until: float) -> bool:
+        """Whether asking has to wait: what came back from running trials, the clock and a request to stop go first.
+
+        Duplicates and infeasible candidates are told at once, and there may be thousands in a row.
+        """
+        self.tick()
+        return self._halt is not None or (bool(self._running) and time.monotonic() >= until)
 
     def _missing(self) -> int:
         missing = 1 + self.config.lookahead - len(self._queue)
@@ -316,26 +332,13 @@ class Driver:
             trial,
             attempt,
             folder=self.checkpoints.uri(trial.trial_id),
-            resume_from=self.checkpoint(trial.trial_id) if attempt > 1 else None,
-            parent_checkpoint=self.checkpoint(inherits) if inherits is not None else None,
+            resume_from=self.checkpoints.usable(trial.trial_id) if attempt > 1 else None,
+            parent_checkpoint=self.checkpoints.usable(inherits) if inherits is not None else None,
             log=self.storage.uri(f"logs/{trial.trial_id}.txt"),
         )
         self.note("started", trial=trial.trial_id, attempt=attempt, node=self._node, time=time.time())
         self._running[trial.trial_id] = attempt
         return assignment
-
-    def checkpoint(self, trial_id: str) -> str | None:
-        """Return where the newest whole checkpoint of a trial lies."""
-        from trainers.checkpoint import CheckpointError, load
-
-        for name in self.checkpoints.newest(trial_id):
-            try:
-                load(self.checkpoints.uri(name))
-            except CheckpointError as error:
-                _log.warning("trial %s: not used: %s", trial_id, error)
-            else:
-                return self.checkpoints.uri(name)
-        return None
 
     # How a trial ends.
 
@@ -344,12 +347,15 @@ class Driver:
         static = self._static.pop(entry.trial.trial_id, None)
         if static is None:
             static = self._measure(entry) if failure is None else {}
+        if failure is None and self._show is not None:
+            self._show(entry.trial.trial_id, self.controller.space.realize(entry.trial.candidate))
         status = status_of(entry) if failure is None else Status.FAILED
         reason = None if failure is None else failure.reason
         outcome = make_outcome(entry, static, status, reason, self._devices)
         outcome = self._tell(entry, outcome, None if failure is None else failure.fingerprint)
-        self._note_best()
+        self._ranking.write()
         self.checkpoints.retain(self._kept())
+        self.checkpoints.collect()
         if self.ledger.identical_failures >= IDENTICAL_FAILURES and not self.ledger.succeeded:
             self._fail(f"{self.ledger.identical_failures} trials failed alike: {outcome.reason}")
         self.upkeep.save_snapshot(self.controller)
@@ -360,35 +366,18 @@ class Driver:
         outcome = self.controller.judge(trial_id, outcome).outcome
         cause = {} if fingerprint is None else {"fingerprint": fingerprint}
         self.note("told", trial=trial_id, outcome=outcome.to_data(), time=time.time(), **cause)
-        self._rank(self.controller.tell(trial_id, outcome))
+        self._ranking.add(self.controller.tell(trial_id, outcome))
         self.upkeep.spent(time.perf_counter() - began)
         self._dry = False
         for follower in self._followers.pop(trial_id, ()):
             self._follow(self.ledger[follower])
         return outcome
 
-    def _rank(self, record: Record) -> None:
-        """Keep count of the best completed trials."""
-        if record.ranked and record.values is not None:
-            score = self.config.objectives[0].score(record.values[0])
-            bisect.insort(self._top, (-score, record.trial.trial_id))
-            del self._top[self.config.keep :]
-
     def _kept(self) -> set[str]:
-        """Trials whose checkpoints stay: pending ones, parents still needed, the best, the front."""
+        """Trials whose checkpoints stay: pending ones, parents still needed, the best."""
         pending = (*self._running, *self._retries, *self._queue)
-        parents = {self.ledger[trial_id].trial.parent_id for trial_id in pending}
-        front = self.controller.pareto_front if len(self.config.objectives) > 1 else ()
-        top = (trial_id for _, trial_id in self._top)
-        return {trial_id for trial_id in (*pending, *parents, *front, *top, self.controller.best) if trial_id}
-
-    def _note_best(self) -> None:
-        best = self.controller.best
-        if best is not None and best != self._best:
-            self._best = best
-            entry = self.ledger[best]
-            assert entry.outcome is not None
-            write_best(self.storage, entry.trial, entry.outcome, self.ledger.finals.get(best))
+        parents = (self.ledger[trial_id].trial.parent_id for trial_id in pending)
+        return {trial_id for trial_id in (*pending, *parents) if trial_id} | self._ranking.kept()
 
     def _fail(self, reason: str) -> None:
         self.reason, self.failed = reason, True

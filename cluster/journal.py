@@ -180,6 +180,11 @@ class Journal:
             self.sync()
         return self.offset - 1
 
+    @property
+    def synced(self) -> bool:
+        """Whether every record that was written survives a power loss and, on an object store, this process."""
+        return not self._unsynced
+
     def sync(self) -> None:
         """Bring every record to the disk (or into an object of its own); nothing to do, nothing done.
 
@@ -328,6 +333,11 @@ def holds(storage: Storage, cursor: Cursor) -> bool:
     reader = JournalReader(storage, cursor.offset - 1)
     found = reader.poll()
     return cursor.offset == 0 or (bool(found) and found[0].check == cursor.check)
+
+
+def begun(storage: Storage) -> bool:
+    """Whether a driver has begun a journal."""
+    return _grows(storage, 1) is not None
 
 
 def headers(storage: Storage) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import math
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +21,11 @@ from typing import Any
 
 from cluster import searchfile
 from cluster.history import RUNNING, TrialRow
-from cluster.journal import Cursor, JournalReader, Record, holds
+from cluster.journal import Cursor, JournalReader, Record, begun, holds
 from cluster.mlflow_process import STATE, STATE_SCHEMA, read_state
 from cluster.mlflow_store import Point, RunStore, rejected
-from cluster.mlflow_summary import artifacts, note, search_params, trial_params
+from cluster.mlflow_summary import Artifact, artifacts, note, search_params, trial_artifacts, trial_params
+from cluster.pictures import ARTIFACTS
 from cluster.standing import Standing
 from cluster.storage import Storage
 from controllers.objective import Constraint, Objective
@@ -41,7 +42,6 @@ _STATUSES = {
     Status.INFEASIBLE: "FAILED",
     Status.CANCELLED: "KILLED",
 }
-_END_STATUSES = {"interrupted": "KILLED", "failed": "FAILED"}
 
 _log = logging.getLogger(__name__)
 
@@ -88,13 +88,16 @@ class Sink:
         self._experiment = experiment
         self._name = name
         self._store: RunStore | None = None
+        self._warm: RunStore | None = None
+        self._begun = False
+        self._illustrated = False
         self._children: dict[str, tuple[str, str]] = {}
         self._threads = ThreadPoolExecutor(_SERVER_THREADS) if tracking.startswith("http") else None
         state = read_state(storage)
-        same = state.get("tracking") == tracking
-        self._search_id = state["search_id"] if same else secrets.token_hex(8)
-        self._known_run = state["run_id"] if same else ""
-        cursor = Cursor(state["offset"], state["check"]) if same else Cursor()
+        # The search keeps its id, and so its run, whatever the store is called: it moves, a host has several names.
+        self._search_id = state.get("search_id") or secrets.token_hex(8)
+        self._known_run = state.get("run_id", "")
+        cursor = Cursor(state.get("offset", 0), state.get("check", ""))
         # A power loss can take records that were sent already; then everything is sent again.
         self._begin(cursor if holds(storage, cursor) else Cursor())
 
@@ -111,6 +114,22 @@ class Sink:
         self._work: dict[str, _Work] = {}
         self._parent: _ParentWork | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether the search has a journal: before that it may still be refused, and then MLflow must know no run."""
+        self._begun = self._begun or begun(self._storage)
+        return self._begun
+
+    def warm(self) -> None:
+        """Import mlflow, and find or make the experiment.
+
+        Raises:
+            AwayError: MLflow failed.
+        """
+        if self._store is None and self._warm is None:
+            with self._away():
+                self._warm = RunStore(self._tracking, self._experiment)
+
     def connect(self) -> None:
         """Import mlflow, find or make experiment and parent run, and learn which children there are.
 
@@ -122,13 +141,14 @@ class Sink:
         # Saved before the run is made: should this process die in between, the run is found by the id.
         self._save()
         with self._away():
-            store = RunStore(self._tracking, self._experiment)
+            store = self._warm or RunStore(self._tracking, self._experiment)
+            self._warm = None
             self.experiment_id = store.experiment_id
             self.run_id = store.parent(self._search_id, self._name, _milliseconds(time.time()))
             self._children = store.children(self.run_id)
             self._status = store.status_of(self.run_id)
         if self._known_run not in ("", self.run_id):
-            _log.warning("the run %s was deleted in MLflow; all is sent again to %s", self._known_run, self.run_id)
+            _log.warning("the run %s is not in this store; all is sent to %s", self._known_run, self.run_id)
             self._begin(Cursor())
         self._known_run = self.run_id
         self._store = store
@@ -144,6 +164,8 @@ class Sink:
             AwayError: MLflow failed; what was not sent is sent by the next call.
             JournalError: The journal cannot be read.
         """
+        if not self.begun:
+            return True
         self.connect()
         if self._parent is None and not self._gather():
             return True
@@ -257,6 +279,7 @@ class Sink:
                 self._send_trial(store, standing.history.trials[trial_id], self._work[trial_id])
             del self._work[trial_id]
 
+        self._illustrated = self._illustrated or self._storage.exists(ARTIFACTS)
         self._each(send, list(self._work))
         with _passing_over("the search"):
             if not self._described:
@@ -268,7 +291,7 @@ class Sink:
             if parent.metrics or parent.tags:
                 store.log(self.run_id, parent.metrics, tags=parent.tags)
         if parent.end is not None:
-            self._finish(store, standing, str(parent.end["reason"]))
+            self._finish(store, standing, parent.end)
         self._parent = None
 
     def _each(self, send: Callable[[str], None], trial_ids: list[str]) -> None:
@@ -303,9 +326,11 @@ class Sink:
         if target != status:
             store.status(run, target, _milliseconds(row.ended) if row.ended is not None else None)
         self._children[row.trial_id] = (run, target)
+        if work.ended and self._illustrated:
+            self._upload(store, trial_artifacts(self._storage, row.trial_id), {row.trial_id: run})
         self.sent += work.ended
 
-    def _finish(self, store: RunStore, standing: Standing, reason: str) -> None:
+    def _finish(self, store: RunStore, standing: Standing, end: Mapping[str, Any]) -> None:
         """What the parent shows at the end; a child that an interruption left is no longer running."""
         for trial_id, (run, status) in self._children.items():
             if status == RUNNING:
@@ -313,16 +338,18 @@ class Sink:
                     store.status(run, "KILLED", _milliseconds(self._now))
                 self._children[trial_id] = (run, "KILLED")
         runs = {trial_id: run for trial_id, (run, _) in self._children.items()}
-        for owner, name, data in artifacts(self._storage, standing):
-            target = self.run_id if owner is None else runs.get(owner)
-            if target is not None:
-                with _passing_over(name):
-                    store.upload(target, name, data)
+        self._upload(store, artifacts(self._storage, standing), {None: self.run_id, **runs})
         with _passing_over("the search"):
             text = note(standing, store.experiment_id, runs)
-            store.log(self.run_id, tags={"deepspace.end": reason, "mlflow.note.content": text})
-            self._status = _END_STATUSES.get(reason, "FINISHED")
+            store.log(self.run_id, tags={"deepspace.end": str(end["reason"]), "mlflow.note.content": text})
+            self._status = _end_status(end)
             store.status(self.run_id, self._status, _milliseconds(self._now))
+
+    def _upload(self, store: RunStore, files: Iterable[Artifact], runs: Mapping[Any, str]) -> None:
+        for owner, name, data in files:
+            if owner in runs:
+                with _passing_over(name):
+                    store.upload(runs[owner], name, data)
 
     def _save(self) -> None:
         state = {
@@ -330,11 +357,17 @@ class Sink:
             "search_id": self._search_id,
             "tracking": self._tracking,
             "experiment_id": self.experiment_id,
-            "run_id": self.run_id,
+            "run_id": self._known_run,
             "offset": self._sent.offset,
             "check": self._sent.check,
         }
         self._storage.write_atomic(STATE, json.dumps(state).encode())
+
+
+def _end_status(end: Mapping[str, Any]) -> str:
+    if end["reason"] == "interrupted":
+        return "KILLED"
+    return "FAILED" if end.get("failed") else "FINISHED"
 
 
 def _milliseconds(seconds: float) -> int:
@@ -355,6 +388,6 @@ def _passing_over(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not rejected(error):
+        if not isinstance(error, PermissionError) and not rejected(error):
             raise
         _log.warning("%s: MLflow does not take it: %s", what, error)

@@ -1,8 +1,8 @@
 """The MLflow sink: a reader of the journal in a process of its own.
 
 Run as `python -m cluster.mlflow_sink RUN --tracking URI --experiment NAME --name NAME`. It prints
-`ready EXPERIMENT RUN` once the run of the search is there, and ends after its standard input has ended and everything
-is sent.
+`ready EXPERIMENT RUN` once the run of the search is there, which is made when the search has a journal, and ends after
+its standard input has ended and everything is sent.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cluster.mlflow_sender import MAX_PAUSE_SECONDS, AwayError, Sink
 from cluster.storage import Storage
 
 POLL_SECONDS = 1.0
+BEGIN_SECONDS = 0.2
 PATIENCE_SECONDS = 30.0
 # The trials go first.
 _NICENESS = 5
@@ -60,6 +61,11 @@ def _serve(sink: Sink, patience: float, driver: TextIO) -> int:
     pause, busy, ready, told = 0.0, 0.0, False, ""
     while not _input_ended(pause):
         try:
+            if not sink.begun:
+                # The search may still be refused; its driver begins the journal when everything is checked.
+                sink.warm()
+                pause = BEGIN_SECONDS
+                continue
             sink.connect()
             if not ready:
                 ready = True

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cluster.history import TrialRow
 from cluster.mlflow_store import MAX_PARAMS
+from cluster.pictures import ARTIFACTS, CURVES
 from cluster.standing import Standing, number_text
 from cluster.storage import Storage
 from cluster.tables import trials_table
 
-ARTIFACTS = "artifacts"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Artifact = tuple[str | None, str, bytes]
+"""Trial id (None for the search), name, content."""
 _BEST = 10
+_FRONT = 30
 _MAX_BYTES = 100_000_000
 _WEIGHTS = ".safetensors"
 # What has pages of its own, or may change at a resume, is no parameter.
@@ -54,20 +60,34 @@ def note(standing: Standing, experiment_id: str, runs: Mapping[str, str]) -> str
     lines = [f"{len(standing.rows)} trials: {counts}.", ""]
     if standing.objectives:
         names = [objective.metric for objective in standing.objectives]
-        lines += [f"| trial | {' | '.join(names)} | steps |", f"|---|{'---|' * len(names)}---|"]
-        for row in standing.ranked()[:_BEST]:
-            link = f"#/experiments/{experiment_id}/runs/{runs[row.trial_id]}" if row.trial_id in runs else ""
-            shown = f"[{row.trial_id}]({link})" if link else row.trial_id
-            values = [number_text(standing.value(row, objective)) for objective in standing.objectives]
-            lines.append(f"| {shown} | {' | '.join(values)} | {row.steps} |")
+
+        def table(rows: Sequence[TrialRow]) -> None:
+            lines.extend([f"| trial | {' | '.join(names)} | steps |", f"|---|{'---|' * len(names)}---|"])
+            for row in rows:
+                link = f"#/experiments/{experiment_id}/runs/{runs[row.trial_id]}" if row.trial_id in runs else ""
+                shown = f"[{row.trial_id}]({link})" if link else row.trial_id
+                values = [number_text(standing.value(row, objective)) for objective in standing.objectives]
+                lines.append(f"| {shown} | {' | '.join(values)} | {row.steps} |")
+
+        table(standing.ranked()[:_BEST])
+        if len(names) > 1:
+            front = _front(standing)
+            lines += ["", f"Pareto front, {len(front)} trials:", ""]
+            table(front[:_FRONT])
     return "\n".join(lines)
 
 
-def artifacts(storage: Storage, standing: Standing) -> Iterator[tuple[str | None, str, bytes]]:
+def _front(standing: Standing) -> list[TrialRow]:
+    """The trials that no other dominates, the best by the first objective first."""
+    place = {row.trial_id: number for number, row in enumerate(standing.ranked())}
+    return sorted(standing.front, key=lambda row: place.get(row.trial_id, len(place)))
+
+
+def artifacts(storage: Storage, standing: Standing) -> Iterator[Artifact]:
     """The files that go to MLflow at the end of a search.
 
-    `best/` and `report/` in the storage go to the search's run, what describes the best trial to its own run too;
-    `artifacts/TRIAL/` goes to that trial's run.
+    The tables of all trials and of the Pareto front, and `best/` and `report/` in the storage, go to the search's run;
+    what describes the best trial to its own run too.
 
     Args:
         storage: Of the search.
@@ -77,18 +97,29 @@ def artifacts(storage: Storage, standing: Standing) -> Iterator[tuple[str | None
         Trial id (None for the search), name of the artifact, content.
     """
     yield from ((None, name, data) for name, data in _tables(standing))
-    for folder in ("best", "report"):
+    for folder in ("best", CURVES):
         for name in storage.list(folder):
             data = _file(storage, f"{folder}/{name}")
             if data is not None:
                 yield None, f"{folder}/{name}", data
             if data is not None and folder == "best" and standing.best is not None and not name.endswith(_WEIGHTS):
                 yield standing.best.trial_id, name, data
-    for trial_id in storage.list(ARTIFACTS):
-        for name in storage.list(f"{ARTIFACTS}/{trial_id}"):
-            data = _file(storage, f"{ARTIFACTS}/{trial_id}/{name}")
-            if data is not None:
-                yield trial_id, name, data
+
+
+def trial_artifacts(storage: Storage, trial_id: str) -> Iterator[Artifact]:
+    """The files that go to the run of a trial when it has ended: what lies in `artifacts/TRIAL/`.
+
+    Args:
+        storage: Of the search.
+        trial_id: The trial.
+
+    Yields:
+        As `artifacts`.
+    """
+    for name in storage.list(f"{ARTIFACTS}/{trial_id}"):
+        data = _file(storage, f"{ARTIFACTS}/{trial_id}/{name}")
+        if data is not None:
+            yield trial_id, name, data
 
 
 def _file(storage: Storage, name: str) -> bytes | None:
@@ -101,15 +132,29 @@ def _file(storage: Storage, name: str) -> bytes | None:
 
 
 def _tables(standing: Standing) -> Iterator[tuple[str, bytes]]:
-    """The table of all trials, for programs and for MLflow's own page."""
+    """The tables of all trials, for programs and for MLflow's own page, and of the Pareto front."""
     import pyarrow as pa
-    import pyarrow.csv
     import pyarrow.parquet as pq
 
     table = trials_table(standing.rows)
     parquet = io.BytesIO()
     pq.write_table(table, parquet)
     yield "trials.parquet", parquet.getvalue()
+    yield "trials.csv", _csv(table)
+    front = _front(standing)
+    if front:
+        table = trials_table(front)
+        for number, objective in enumerate(standing.objectives, 1):
+            # What counted, which need not be the last value: `of` decides.
+            values = pa.array([standing.value(row, objective) for row in front], pa.float64())
+            table = table.add_column(number, f"told:{objective.metric}", values)
+        yield "pareto_front.csv", _csv(table)
+
+
+def _csv(table: pa.Table) -> bytes:
+    import pyarrow as pa
+    import pyarrow.csv
+
     plain = {
         name: pa.array([None if cell is None else json.dumps(cell) for cell in column.to_pylist()], pa.string())
         if pa.types.is_list(column.type)
@@ -118,7 +163,7 @@ def _tables(standing: Standing) -> Iterator[tuple[str, bytes]]:
     }
     text = io.BytesIO()
     pyarrow.csv.write_csv(pa.table(plain), text)
-    yield "trials.csv", text.getvalue()
+    return text.getvalue()
 
 
 def _text(value: Any) -> Any:

@@ -16,8 +16,6 @@ from search_spaces.errors import SpecError
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray listens on all interfaces whatever it is told.
-    "RAY_AUTH_MODE": "token",
     # Tune's own output, loggers, signal handling and experiment state.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -27,19 +25,42 @@ _QUIET = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 _WORKER = {"RAY_CHDIR_TO_TRIAL_DIR": "0"}
+# Ray listens on all interfaces whatever it is told: ours asks for a token.
+_AUTH = "RAY_AUTH_MODE"
 LOCAL = "local"
 CONNECT_SECONDS = 2.0
+_ALLOWED = "a Ray that runs; one that asks for a token needs RAY_AUTH_MODE=token and its token here too"
 
 
-def prepare() -> None:
-    """Set what Ray reads from the environment when it is imported; call it before that."""
-    late = "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token"
-    for name, value in (_QUIET | _WORKER).items():
+def prepare(address: str | None = None) -> None:
+    """Set what Ray reads from the environment when it is imported; call it before that. What the user has set stands.
+
+    Args:
+        address: None or `local`: a Ray of our own, which asks for a token. With another Ray both sides must be set
+            alike, which is for the user to do, as everywhere with Ray.
+    """
+    own = address in (None, LOCAL)
+    late = own and "ray" in sys.modules and os.environ.get(_AUTH) != "token"
+    for name, value in (_QUIET | _WORKER | ({_AUTH: "token"} if own else {})).items():
         os.environ.setdefault(name, value)
-    if late and os.environ["RAY_AUTH_MODE"] == "token":
+    if late and os.environ[_AUTH] == "token":
         from ray._raylet import Config  # type: ignore[attr-defined]
 
         Config.initialize(json.dumps({"AUTH_MODE": "token"}))
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what Ray's native code says while it tries to connect from standing before the one line of a refusal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager
@@ -74,19 +95,21 @@ class RayRuntime:
         self._ours = False
 
     def __enter__(self) -> RayRuntime:
-        prepare()
+        prepare(self.address)
         import ray
+        from ray.exceptions import RayError
 
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         if ray.is_initialized():
             return self
         self._refuse_silence()
         try:
-            with _own_handlers():
+            with _own_handlers(), contextlib.nullcontext() if self.address == LOCAL else _silence():
                 ray.init(**self._arguments())
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, RayError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise SpecError(f"Ray must be reachable: {line}", self.address, path="--address") from error
+            allowed = None if self.address == LOCAL else _ALLOWED
+            raise SpecError(f"Ray must be reachable: {line}", self.address, allowed, "--address") from error
         self._ours = True
         return self
 
@@ -107,12 +130,11 @@ class RayRuntime:
 
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
-    def free(self) -> Mapping[str, float]:
-        """What the cluster has that nobody uses now."""
-        import ray
+    def free(self) -> list[Mapping[str, float]]:
+        """What each node has that nobody uses now."""
+        from ray._private.state import available_resources_per_node
 
-        found: Mapping[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
-        return found
+        return list(available_resources_per_node().values())  # type: ignore[no-untyped-call]
 
     @property
     def node(self) -> str | None:

@@ -5,6 +5,8 @@ The controller is called again as the journal says, in its order, and what it an
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,8 @@ from cluster.storage import Storage
 from controllers.base import Controller
 from controllers.trial import Outcome, Verdict
 from search_spaces.candidate import Candidate
+
+_log = logging.getLogger(__name__)
 
 
 class ReplayError(Exception):
@@ -72,12 +76,11 @@ def replay(storage: Storage, controller: Controller[Any], checkpoints: Checkpoin
         ReplayError: The controller answers otherwise than the journal says; the text names the record.
     """
     records = list(read(storage))
-    found = snapshot.load_newest(storage, limit=len(records))
     replayed = Replayed(Ledger(), len(records))
     began = time.monotonic()
-    if found is not None:
-        state, replayed.snapshot = found
-        controller.load_state_dict(state)
+    replayed.snapshot = _load_snapshot(storage, controller, len(records))
+    # What was asked was asked: the budget of now does not say how often the controller might repeat itself then.
+    patience, controller.patience = controller.patience, math.inf
     for record in records:
         try:
             replayed.ledger.apply(record.kind, record.fields)
@@ -88,14 +91,35 @@ def replay(storage: Storage, controller: Controller[Any], checkpoints: Checkpoin
         except (KeyError, ValueError) as error:
             what = f"{record.offset} ({record.kind})"
             raise ReplayError(f"journal record {what}: cannot be repeated: {error}") from error
+    controller.patience = patience
     replayed.seconds = time.monotonic() - began
     return replayed
+
+
+def _load_snapshot(storage: Storage, controller: Controller[Any], records: int) -> int:
+    """Load the newest snapshot; the number of records in it, or 0 when there is none that fits the controller.
+
+    One of other settings is passed over, and the records say what they changed.
+    """
+    found = snapshot.load_newest(storage, limit=records)
+    if found is None:
+        return 0
+    state, offset = found
+    fresh = controller.state_dict()
+    try:
+        controller.load_state_dict(state)
+    except Exception as error:  # noqa: BLE001 - what a controller cannot take on fails in its own way
+        _log.warning("the snapshot of %d records is not used: %s", offset, " ".join(str(error).split()))
+        controller.load_state_dict(fresh)
+        return 0
+    return offset
 
 
 def _repeat(controller: Controller[Any], record: Record) -> None:
     fields = record.fields
     if record.kind == "asked":
-        trials = [trial.to_data() for trial in controller.ask(fields["n"])]
+        # Not as many as were asked for: why there were fewer may have changed since.
+        trials = [trial.to_data() for trial in controller.ask(len(fields["trials"]))]
         _compare(record, trials, fields["trials"])
     elif record.kind == "reported":
         verdict = controller.report(fields["trial"], fields["step"], fields["metrics"])
@@ -110,5 +134,5 @@ def _compare(record: Record, now: object, then: object) -> None:
     if now != then:
         raise ReplayError(
             f"journal record {record.offset} ({record.kind}): the controller must answer as it did; got {now}; "
-            f"the journal says {then}; resume with the versions that began the search"
+            f"the journal says {then}; resume with the versions and settings that began the search"
         )

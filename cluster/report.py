@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FIRST_SHARE = 4
 FIRST_LEAST = 8
 BOLD_CURVES = 5
+FAINT_CURVES = 400
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
@@ -66,7 +67,7 @@ def expected_best(scores: Sequence[float], draws: int) -> list[float]:
     return [float((ordered * np.diff(below**k)).sum()) for k in range(1, draws + 1)]
 
 
-def write(standing: Standing, name: str, out: Path, winner: Winner | None) -> Path:
+def write(standing: Standing, name: str, out: Path, winner: Winner | None, tracking: str | None = None) -> Path:
     """Writes `report.html`, which needs nothing else, and its figures as PNG.
 
     Args:
@@ -74,18 +75,28 @@ def write(standing: Standing, name: str, out: Path, winner: Winner | None) -> Pa
         name: Its name.
         out: Folder to write to.
         winner: The best candidate; None: there is none yet.
+        tracking: The search's MLflow store; None: it goes without.
 
     Returns:
         The HTML file.
     """
     out.mkdir(parents=True, exist_ok=True)
-    figures = {"search": _search_figure(standing), "learning": _learning_figure(standing)}
-    images = {title: _png(figure) for title, figure in figures.items() if figure is not None}
+    images = figures(standing)
     for title, image in images.items():
         (out / f"{title}.png").write_bytes(image)
     page = out / "report.html"
-    page.write_text(_page(standing, name, images, winner), encoding="utf-8")
+    page.write_text(_page(standing, name, images, winner, tracking), encoding="utf-8")
     return page
+
+
+def figures(standing: Standing) -> dict[str, bytes]:
+    """Returns the curves of a search as PNG: `search`, and `learning` where trials report more than once.
+
+    Args:
+        standing: The search, read to its end.
+    """
+    drawn = {"search": _search_figure(standing), "learning": _learning_figure(standing)}
+    return {title: _png(figure) for title, figure in drawn.items() if figure is not None}
 
 
 def random_part(count: int) -> int:
@@ -123,7 +134,8 @@ def _learning_figure(standing: Standing) -> Figure | None:
         return None
     figure, axes = _axes("Learning curves", "step", metric)
     bold = {row.trial_id: place for place, row in enumerate(standing.ranked()[:BOLD_CURVES])}
-    for row, series in curves:
+    shown = max(1, len(curves) // FAINT_CURVES)
+    for row, series in [curve for i, curve in enumerate(curves) if i % shown == 0 or curve[0].trial_id in bold]:
         steps = range(1, len(series) + 1)
         if row.trial_id in bold:
             label = f"{row.trial_id}: {number_text(standing.value(row))}"
@@ -155,8 +167,10 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _page(standing: Standing, name: str, images: Mapping[str, bytes], winner: Winner | None) -> str:
-    parts = [f"<h1>{html.escape(name)}</h1>", _summary(standing)]
+def _page(
+    standing: Standing, name: str, images: Mapping[str, bytes], winner: Winner | None, tracking: str | None
+) -> str:
+    parts = [f"<h1>{html.escape(name)}</h1>", _summary(standing, tracking)]
     if (best := standing.best) is not None:
         parts.append(_best(standing, best, winner))
     if "search" in images:
@@ -177,7 +191,7 @@ def _page(standing: Standing, name: str, images: Mapping[str, bytes], winner: Wi
     return f"<!doctype html>\n<html><head>{head}</head><body>\n{body}\n</body></html>\n"
 
 
-def _summary(standing: Standing) -> str:
+def _summary(standing: Standing, tracking: str | None) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in sorted(standing.counts.items())) or "none yet"
     goals = "; ".join(f"{goal.metric} ({goal.mode}, {goal.of})" for goal in standing.objectives)
     rows = [
@@ -185,6 +199,7 @@ def _summary(standing: Standing) -> str:
         ("objectives", goals),
         ("active time", clock_text(standing.seconds)),
         ("state", standing.reason or "not ended"),
+        ("MLflow", tracking or "none"),
     ]
     return _table((), rows)
 

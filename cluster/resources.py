@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +25,39 @@ def bundle(resources: Resources) -> dict[str, float]:
     return found
 
 
-def concurrency(resources: Resources, free: Mapping[str, float]) -> int:
+def concurrency(resources: Resources, free: Sequence[Mapping[str, float]]) -> int:
     """Return how many trials run at a time: what the file says, else as many as fit, at least one.
 
     Args:
         resources: As the search file says.
-        free: Resource name -> amount.
+        free: What each node has that nobody uses; a trial fits on one node or nowhere.
     """
     if resources.concurrency is not None:
         return resources.concurrency
-    return max(1, min(int(free.get(name, 0.0) // amount) for name, amount in bundle(resources).items()))
+    need = bundle(resources)
+    return max(1, sum(min(_times(amount, node.get(name, 0.0)) for name, amount in need.items()) for node in free))
+
+
+def _times(amount: float, free: float) -> int:
+    # 1.0 // 0.2 is 4.
+    return math.floor(free / amount + 1e-9)
+
+
+def check_here(resources: Resources, own_ray: bool) -> None:
+    """Refuse what no Ray is needed to refuse.
+
+    Args:
+        resources: As the search file says.
+        own_ray: Whether the trials run in a Ray of our own, on this machine.
+
+    Raises:
+        SpecError: There are several processes a trial, or a trial is too large for this machine.
+    """
+    if resources.workers > 1:
+        raise SpecError("a trial runs in one process in this version", resources.workers, "1", "resources/workers")
+    # A Ray of our own counts with as many CPUs as `concurrency` trials need.
+    if own_ray and resources.concurrency is None:
+        check_fits(resources, [{"CPU": float(os.cpu_count() or 1), "GPU": math.inf}])
 
 
 def check_fits(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> None:
@@ -45,8 +70,6 @@ def check_fits(resources: Resources, nodes: Sequence[Mapping[str, float]]) -> No
     Raises:
         SpecError: The trial is too large for every node.
     """
-    if resources.workers > 1:
-        raise SpecError("a trial runs in one process in this version", resources.workers, "1", "resources/workers")
     need = bundle(resources)
     if any(all(node.get(name, 0.0) >= amount for name, amount in need.items()) for node in nodes):
         return

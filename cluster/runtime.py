@@ -5,6 +5,7 @@ What takes long begins early and side by side: reading the data, importing mlflo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import threading
@@ -20,15 +21,16 @@ from cluster.checkpoints import Checkpoints
 from cluster.config import SearchConfig
 from cluster.driver import Driver
 from cluster.executors.base import Executor, Halt, Shared
-from cluster.journal import Journal, headers
+from cluster.journal import Journal, JournalError, headers
 from cluster.lock import refuse_second
 from cluster.mlflow_process import SinkProcess
+from cluster.pictures import Pictures, with_architectures, write_curves
 from cluster.preflight import check_controller
 from cluster.ray_runtime import RayRuntime, prepare
 from cluster.replay import check_headers, replay
 from cluster.signals import Signals
 from cluster.splits import keep_splits
-from cluster.storage import Storage
+from cluster.storage import Storage, StorageError
 from cluster.tables import Tables
 from cluster.upkeep import STOP_FILE, Upkeep
 from cluster.winner import finish
@@ -104,6 +106,8 @@ class Opened:
             self.fingerprint = self._task.fingerprint(self.data)
             self.shape = self._task.shape(self.data)
             self._compare()
+        except OSError as error:
+            self._error = SpecError(f"cannot be read: {error}", path="data")
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._error = error
         finally:
@@ -152,6 +156,7 @@ def drive(
     if not takeover:
         refuse_second(storage)
     with Signals() as signals:
+        resources.check_here(config.resources, executor == "tune" and address is None)
         controller = check_controller(config, space or config.make_space())
         opened = opened or Opened(config, controller.space)
         sink = _start_sink(config, storage)
@@ -201,7 +206,7 @@ class _Session:
 
     def run_on_ray(self, opened: Opened, address: str | None) -> End:
         """Run the trials as Tune's."""
-        prepare()
+        prepare(address)
         from cluster.executors.tune import TuneExecutor
 
         opened.refuse()
@@ -224,6 +229,7 @@ class _Session:
         marks: dict[str, str | int]
         marks = {"space": self.controller.space.fingerprint, "data": opened.fingerprint, "seed": self.config.seed}
         check_headers(self.storage, marks)
+        # Until here nothing was made in MLflow that a refusal would leave behind.
         journal = Journal.open(self.storage, {**marks, "versions": _versions()}, takeover=self.takeover)
         try:
             self.storage.delete(STOP_FILE)
@@ -231,19 +237,30 @@ class _Session:
             _warn_of_versions(self.storage)
             tables = Tables(self.storage)
             driver = self._driver(opened, journal, tables, concurrency, node)
-            self.signals.on_request(driver.interrupt)
-            if self.sink is not None:
-                # Its imports would take the processors from the first trials.
-                self.sink.wait_ready(SINK_READY_SECONDS)
-            halt = executor.run(driver)
-            driver.close(halt)
-            if halt is not Halt.INTERRUPTED:
-                finish(driver, opened.data, opened.shape)
-            tables.close()
-            reason = driver.reason or "done"
-            driver.note("end", reason=reason, time=time.time())
+            try:
+                return self._execute(opened, executor, driver, journal, tables)
+            except Exception as error:
+                with contextlib.suppress(JournalError, StorageError, OSError):
+                    driver.note("end", reason=f"{type(error).__name__}: {error}", failed=True, time=time.time())
+                raise
         finally:
             journal.close()
+
+    def _execute(self, opened: Opened, executor: Executor, driver: Driver, journal: Journal, tables: Tables) -> End:
+        self.signals.on_request(driver.interrupt)
+        if self.sink is not None:
+            # Its imports would take the processors from the first trials.
+            self.sink.wait_ready(SINK_READY_SECONDS)
+        halt = executor.run(driver)
+        driver.close(halt)
+        if halt is not Halt.INTERRUPTED:
+            finish(driver, opened.data, opened.shape)
+            if self.sink is not None:
+                journal.sync()
+                write_curves(self.storage, self.config.objectives, self.config.constraints)
+        tables.close()
+        reason = driver.reason or "done"
+        driver.note("end", reason=reason, failed=driver.failed, time=time.time())
         code = INTERRUPTED if halt is Halt.INTERRUPTED else FAILED if driver.failed else OK
         return End(reason, code, driver.controller.best)
 
@@ -251,6 +268,8 @@ class _Session:
         checkpoints = Checkpoints(self.storage)
         replayed = replay(self.storage, self.controller, checkpoints)
         task, shape = self.config.task, opened.shape
+        # Where candidates have no architecture, nothing is done for a picture.
+        shown = self.sink is not None and with_architectures(self.controller.space.template)
         driver = Driver(
             self.config,
             self.controller,
@@ -262,6 +281,7 @@ class _Session:
             lambda spec: task.static_metrics(spec, shape),
             concurrency,
             node,
+            Pictures(self.storage, shape).write if shown else None,
         )
         if replayed.records == 0:
             for candidate in self.enqueue:

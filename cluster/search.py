@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from cluster.config import SearchConfig, in_file, load
+from cluster.config import SearchConfig, in_file, load, placed
 from cluster.history import TrialRow
 from cluster.journal import headers
 from cluster.lock import alive, refuse_second
 from cluster.preflight import check_candidates, check_controller, check_space_unchanged, check_store
+from cluster.resources import check_here
 from cluster.runs import SEARCH, Run
 from cluster.runtime import Opened, drive
 from cluster.standing import Standing
@@ -73,7 +75,8 @@ class Search:
                 sections[key] = {"kind": sections[key]}
         data = {**sections, "task": {"kind": "function", "target": task} if callable(task) else task}
         config = SearchConfig.from_data({**data, "space": plain(made.template)})
-        self._begin(config.model_copy(update={"space": config.task.section(made.template)}), made)
+        config = config.model_copy(update={"space": config.task.section(made.template)})
+        self._begin(placed(config, Path.cwd()), made)
 
     def _begin(self, config: SearchConfig, space: Space | None, file: str | os.PathLike[str] | None = None) -> None:
         self.config = config
@@ -136,7 +139,7 @@ class Search:
         with self._told_with_file():
             check_candidates(self.space)
             Storage.open(self.config.storage).ensure_writable()
-        space, opened = self._checked()
+        space, opened = self._checked(own_ray=executor == "tune" and address is None)
         with self._told_with_file():
             # Presets are written out: the run goes on with what they were when it began.
             resolved = self.config.model_copy(update={"space": self.config.task.section(space.template)})
@@ -165,7 +168,7 @@ class Search:
         refuse_second(run.storage)
         with self._told_with_file():
             check_space_unchanged(run.storage, self.space)
-        space, opened = self._checked()
+        space, opened = self._checked(own_ray=executor == "tune" and address is None)
         with self._told_with_file():
             run.storage.ensure_writable()
             run.save()
@@ -239,9 +242,10 @@ class Search:
         metrics = {**row.metrics, **standing.finals.get(row.trial_id, {})}
         return Found(row.trial_id, row.candidate, self.space.realize(row.candidate), metrics)
 
-    def _checked(self) -> tuple[Space, Opened]:
+    def _checked(self, own_ray: bool) -> tuple[Space, Opened]:
         """The space and the data, once everything was checked that shows within seconds."""
         with self._told_with_file():
+            check_here(self.config.resources, own_ray)
             check_controller(self.config, self.space)
             if self.config.tracking is not None:
                 check_store(self.config.tracking.uri)

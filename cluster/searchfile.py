@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -88,6 +89,13 @@ def override(data: dict[str, Any], sets: Iterable[str], base: Path) -> dict[str,
     for keys, value in [*chooses, *(item for item in parsed if not _choice(item[0]))]:
         _set(result, keys, _placed(keys, value, base))
     return result
+
+
+def tracking_sets(uri: str | None) -> list[str]:
+    """Returns the assignments that `--tracking` stands for: none without it, `none` goes without MLflow."""
+    if uri is None:
+        return []
+    return ["tracking=null"] if uri == "none" else [f"tracking.uri={json.dumps(uri)}"]
 
 
 def _choice(keys: list[str]) -> bool:

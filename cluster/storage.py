@@ -111,6 +111,18 @@ class Storage:
             ) from None
         return cls(path, remote, text)
 
+    @classmethod
+    def beside(cls, uri: str) -> tuple[Storage, str]:
+        """Open the folder of a file; returns it, and the file's name in it.
+
+        Args:
+            uri: Of a file, as `uri` gives it: the options of a URI stand behind the name, and may hold slashes.
+        """
+        mark = "?" if "://" in uri and not uri.startswith("file://") else "\0"
+        place, mark, options = uri.partition(mark)
+        folder, _, name = place.rpartition("/")
+        return cls.open(folder + mark + options), name
+
     def __repr__(self) -> str:
         return f"Storage({self._address!r})"
 

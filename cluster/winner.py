@@ -72,13 +72,13 @@ def finish(driver: Driver, data: Any, shape: Any) -> None:
     spec = driver.controller.space.realize(entry.trial.candidate)
     metrics = {**entry.outcome.metrics, **final}
     try:
-        write_folder(driver.storage, spec, metrics, driver.checkpoint(best), shape)
+        write_folder(driver.storage, spec, metrics, driver.checkpoints.usable(best), shape)
     except Exception as error:  # noqa: BLE001 - the search itself is done
         _log.warning("trial %s: %s/ is not whole: %s: %s", best, FOLDER, type(error).__name__, error)
 
 
 def _test(driver: Driver, trial_id: str, data: Any) -> None:
-    checkpoint = driver.checkpoint(trial_id)
+    checkpoint = driver.checkpoints.usable(trial_id)
     if trial_id in driver.ledger.finals or checkpoint is None:
         return
     spec = driver.controller.space.realize(driver.ledger[trial_id].trial.candidate)

@@ -26,7 +26,8 @@ SCHEMA = 1
 DRAWS = 1000
 """Fresh draws that give nothing new before a space counts as exhausted."""
 PATIENCE = 10
-"""Asks per trial of the budget that may repeat themselves in a row before a controller counts as converged."""
+"""Asks per trial of the budget that may repeat themselves in a row before a controller counts as converged; without a
+budget in trials there may be `DRAWS`."""
 
 Duplicates = Literal["cache", "evaluate"]
 
@@ -98,7 +99,8 @@ class Controller(ABC, Generic[C]):
         self.constraints = tuple(constraints)
         self.seed = seed
         self.fidelity = fidelity
-        self.budget = budget
+        self.patience: float = DRAWS if budget is None else PATIENCE * budget
+        """Asks that may repeat themselves in a row; a replay, where others have decided when to end, sets it aside."""
         self.duplicates = duplicates
         self.repeats = repeats
         if repeats < 1:
@@ -231,7 +233,7 @@ class Controller(ABC, Generic[C]):
             return None
         if self._exhausted:
             return "exhausted"
-        if self.budget is not None and self._repeated >= PATIENCE * self.budget:
+        if self._repeated >= self.patience:
             return "converged"
         return None
 

@@ -44,11 +44,11 @@ def save(folder: str, name: str, state: dict[str, Any]) -> str:
     torch.save({"schema": SCHEMA, **state}, buffer)
     content = buffer.getbuffer()
     trailer = _MAGIC + hashlib.sha256(content).digest()
-    if "://" in folder and not folder.startswith("file://"):
+    if _remote(folder):
         _write_remote(folder, name, bytes(content) + trailer)
     else:
         _write_local(Path(folder.removeprefix("file://")), name, (content, trailer))
-    return f"{folder.rstrip('/').rsplit('/', 1)[-1]}/{name}"
+    return f"{_place(folder).rstrip('/').rsplit('/', 1)[-1]}/{name}"
 
 
 def load(path: str) -> dict[str, Any]:
@@ -75,6 +75,15 @@ def load(path: str) -> dict[str, Any]:
 def weights(state: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Returns the weights that were judged: those of the network, or their moving average where there is one."""
     return {**state["network"], **state.get("ema", {}).get("average", {})}
+
+
+def _remote(folder: str) -> bool:
+    return "://" in folder and not folder.startswith("file://")
+
+
+def _place(folder: str) -> str:
+    """The folder without the options of a URI, `?endpoint_override=...`, which may hold slashes too."""
+    return folder.partition("?")[0] if _remote(folder) else folder
 
 
 def _refuse_foreign(node: Any, path: str) -> None:
@@ -131,5 +140,5 @@ def _read(path: str) -> bytes:
         with system.open_input_stream(inner) as file:
             content: bytes = file.read()
         return content
-    except OSError as error:
+    except (OSError, ValueError, NotImplementedError) as error:
         raise CheckpointError(f"{path}: checkpoint cannot be read: {error}") from error

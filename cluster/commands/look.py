@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from cluster.commands import screens
 from cluster.report import Winner, write
 from cluster.runs import Run
+from cluster.searchfile import tracking_sets
 from cluster.standing import Standing
 from search_spaces.build import Architecture
 from search_spaces.drawing import draw_svg
@@ -17,44 +19,53 @@ from search_spaces.errors import SpecError
 PICTURE = "best/architecture.svg"
 
 
-def show(name: str, as_json: bool, storage: str) -> int:
+def show(name: str, as_json: bool, storage: str, tracking: str | None = None) -> int:
     """Prints where a search stands.
 
     Args:
         name: Of the search.
         as_json: Print JSON.
         storage: Where its run lies.
+        tracking: MLflow store that is shown; None: what the search says.
     """
-    run = Run.find(name, storage)
+    run = Run.find(name, storage, tracking_sets(tracking))
     standing = run.standing()
     if as_json:
-        print(json.dumps(screens.as_data(standing, name, run.storage.uri())))
+        print(json.dumps(screens.as_data(standing, name, run.storage.uri(), _store(run))))
         return 0
     parts = [screens.summary(standing, name)]
     if standing.best is not None:
         parts.append(screens.winner(standing, standing.best))
-    print("\n".join(part for part in (*parts, screens.failures(standing)) if part))
+    parts += [screens.failures(standing), f"MLflow: {_store(run) or 'none'}"]
+    print("\n".join(part for part in parts if part))
     return 0
 
 
-def report(name: str, out: str | None, storage: str) -> int:
+def report(name: str, out: str | None, storage: str, tracking: str | None = None) -> int:
     """Writes the report of a search and prints where.
 
     Args:
         name: Of the search.
         out: Folder; None: `report` in the run, or the working directory for a remote run.
         storage: Where its run lies.
+        tracking: MLflow store that is shown; None: what the search says.
     """
-    run = Run.find(name, storage)
+    run = Run.find(name, storage, tracking_sets(tracking))
     standing = run.standing()
     own = run.storage.folder
     folder = Path(out) if out is not None else (own or Path.cwd()) / "report"
     try:
-        page = write(standing, name, folder, _winner(run, standing))
+        page = write(standing, name, folder, _winner(run, standing), _store(run))
     except OSError as error:
         raise SpecError(f"cannot be written ({error.strerror})", str(folder), path="--out") from None
     print(page)
     return 0
+
+
+def _store(run: Run) -> str | None:
+    """Where MLflow keeps the search, without a password; None: it goes without."""
+    tracking = run.config.tracking
+    return None if tracking is None else re.sub(r"://[^/@]*@", "://", tracking.uri)
 
 
 def _winner(run: Run, standing: Standing) -> Winner | None:

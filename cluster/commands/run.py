@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cluster.commands import screens
 from cluster.search import Search
+from cluster.searchfile import tracking_sets
 from search_spaces.errors import SpecError
 
 DONE, INTERRUPTED = 0, 130
@@ -37,7 +38,7 @@ def search(
     """
     more = [] if trials is None else [f"budget.trials={trials}"]
     more += [] if storage is None else [f"storage={json.dumps(storage)}"]
-    found = Search.from_yaml(file, [*sets, *more, *_tracking(tracking)], name=name)
+    found = Search.from_yaml(file, [*sets, *more, *tracking_sets(tracking)], name=name)
     return _ended(found.run(address))
 
 
@@ -51,16 +52,10 @@ def resume(name: str, trials: str | None, address: str | None, storage: str, tra
         storage: Folder or URI of the runs.
         tracking: MLflow store, or `none`.
     """
-    found = Search.open(name, storage, _tracking(tracking))
+    found = Search.open(name, storage, tracking_sets(tracking))
     if trials is not None:
         found.set_trials(_total(trials, found.config.budget.trials))
     return _ended(found.resume(address))
-
-
-def _tracking(tracking: str | None) -> list[str]:
-    if tracking is None:
-        return []
-    return ["tracking=null"] if tracking == "none" else [f"tracking.uri={json.dumps(tracking)}"]
 
 
 def _total(text: str, before: int | None) -> int:
@@ -72,16 +67,17 @@ def _total(text: str, before: int | None) -> int:
     return int(number) + (before or 0 if text.startswith("+") else 0)
 
 
-def stop(name: str, storage: str) -> int:
+def stop(name: str, storage: str, tracking: str | None) -> int:
     """Asks the driver of a search to save its state and end.
 
     Args:
         name: Of the search.
         storage: Folder or URI of the runs.
+        tracking: MLflow store for the resume, or `none`; None: what the search says.
     """
-    found = Search.open(name, storage)
+    found = Search.open(name, storage, tracking_sets(tracking))
     if found.stop():
-        print(f"{name} stops within seconds; go on with: {resume_command(found)}")
+        print(f"{name} stops within seconds; go on with: {resume_command(found)}{tracking_option(tracking)}")
     else:
         print(f"{name} does not run")
     return DONE
@@ -108,6 +104,11 @@ def storage_option(found: Search) -> str:
     place = found.config.storage
     usual = Storage.open(place).uri() == Storage.open("runs").uri()
     return "" if usual else f" --storage {shlex.quote(place)}"
+
+
+def tracking_option(tracking: str | None) -> str:
+    """Returns the `--tracking` that was given; empty where none was, as the search's own file says it."""
+    return "" if tracking is None else f" --tracking {shlex.quote(tracking)}"
 
 
 def _ended(found: Search) -> int:

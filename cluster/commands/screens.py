@@ -50,17 +50,19 @@ def failures(standing: Standing) -> str:
     return "\n".join(["failed:", *lines]) if lines else ""
 
 
-def as_data(standing: Standing, name: str, where: str) -> dict[str, Any]:
+def as_data(standing: Standing, name: str, where: str, tracking: str | None) -> dict[str, Any]:
     """Returns what `show --json` prints.
 
     Args:
         standing: The search.
         name: Its name.
         where: Folder or URI of its run.
+        tracking: Its MLflow store, if it has one.
     """
     return {
         "name": name,
         "run": where,
+        "tracking": tracking,
         "reason": standing.reason,
         "running": standing.running,
         "counts": standing.counts,

@@ -246,8 +246,7 @@ class TrialRun:
         self._printed = io.StringIO()
         from cluster.storage import Storage
 
-        place, _, name = self.assignment.log.rpartition("/")
-        storage = Storage.open(place)
+        storage, name = Storage.beside(self.assignment.log)
         if storage.appendable:
             file = storage.append(name)
             file.write(text.encode(errors="replace"))

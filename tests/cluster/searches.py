@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from cluster.replay import replay
 from cluster.storage import Storage
 from cluster.upkeep import Upkeep
 from controllers.base import Controller
+from controllers.random_search import RandomSearch
+from controllers.table import Proposal
 
 SPACE = {"x": {"float": [0.0, 1.0]}, "n": {"integer": [0, 5]}}
 
@@ -105,10 +107,34 @@ def dies(spec: dict[str, Any], trial: Any) -> Iterator[dict[str, float]]:
     yield from plain(spec, trial)
 
 
-def make_driver(search: SearchConfig, folder: Path, **options: Any) -> tuple[Driver, Controller[Any], Journal, Shared]:
+class Repeats(RandomSearch):
+    """Proposes one candidate for ever.
+
+    Args:
+        search: The search.
+        proposed: Called at each proposal.
+    """
+
+    redraws = False
+
+    def __init__(self, search: SearchConfig, proposed: Callable[[], None] = lambda: None) -> None:
+        options = {"fidelity": search.fidelity, "budget": search.budget.trials}
+        super().__init__(
+            search.controller, search.make_space(), search.objectives, search.constraints, search.seed, **options
+        )
+        self._proposed = proposed
+
+    def _propose(self) -> Proposal:
+        self._proposed()
+        return Proposal(self.space.candidate({"x": 0.5, "n": 1}))
+
+
+def make_driver(
+    search: SearchConfig, folder: Path | Storage, **options: Any
+) -> tuple[Driver, Controller[Any], Journal, Shared]:
     """A driver with its journal, where the journal in `folder` ends."""
-    storage = Storage.open(folder)
-    controller = check_controller(search, search.make_space())
+    storage = folder if isinstance(folder, Storage) else Storage.open(folder)
+    controller = options.pop("controller", None) or check_controller(search, search.make_space())
     journal = Journal.open(storage, {"space": controller.space.fingerprint, "data": "", "seed": search.seed})
     checkpoints = Checkpoints(storage)
     replayed = replay(storage, controller, checkpoints)
@@ -121,9 +147,10 @@ def make_driver(search: SearchConfig, folder: Path, **options: Any) -> tuple[Dri
     return driver, controller, journal, Shared(search.task, controller.space, None)
 
 
-def records(folder: Path, *kinds: str) -> list[Record]:
+def records(folder: Path | Storage, *kinds: str) -> list[Record]:
     """The journal's records of some kinds."""
-    return [record for record in read(Storage.open(folder)) if not kinds or record.kind in kinds]
+    storage = folder if isinstance(folder, Storage) else Storage.open(folder)
+    return [record for record in read(storage) if not kinds or record.kind in kinds]
 
 
 def candidates(folder: Path) -> list[Any]:
@@ -136,7 +163,7 @@ def steps(folder: Path) -> list[tuple[str, int]]:
     return [(record.fields["trial"], record.fields["step"]) for record in records(folder, "reported")]
 
 
-def told(folder: Path) -> dict[str, dict[str, Any]]:
+def told(folder: Path | Storage) -> dict[str, dict[str, Any]]:
     """Trial -> outcome; a trial that is told twice fails."""
     found: dict[str, dict[str, Any]] = {}
     for record in records(folder, "told"):

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 from typing import Any
 
@@ -250,29 +249,6 @@ def test_a_stopped_trial_is_pruned(tmp_path: Path) -> None:
     assert all(told[trial]["steps"] == stopped[trial] for trial in pruned)
 
 
-def test_best_json_follows_every_improvement(tmp_path: Path) -> None:
-    driver, _, _, _ = searches.make_driver(searches.config(), tmp_path)
-    named = []
-    for score in (0.2, 0.1, 0.8, 0.5):
-        _finish(driver, _next(driver), score)
-        named.append(json.loads((tmp_path / "best.json").read_text())["trial_id"])
-    assert named == ["t000000", "t000000", "t000002", "t000002"]
-
-
-def test_checkpoints_of_the_best_stay(tmp_path: Path) -> None:
-    search = searches.config(keep=2, budget={"trials": 8, "epochs": 3})
-    driver, controller, journal, shared = searches.make_driver(search, tmp_path)
-    LocalExecutor(shared).run(driver)
-    journal.close()
-    ranked = sorted(controller.records.values(), key=lambda record: -(record.values or (0.0,))[0])
-    kept = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert kept == {record.trial.trial_id for record in ranked[:2]}
-    assert sorted(path.name for path in (tmp_path / "checkpoints" / ranked[0].trial.trial_id).iterdir()) == [
-        "1-2.pt",
-        "1-3.pt",
-    ]
-
-
 def test_time_that_is_used_up_cancels_what_is_pending(tmp_path: Path) -> None:
     now = 0.0
     search = searches.config(budget={"seconds": 10.0, "epochs": 3})
@@ -353,3 +329,66 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, caplo
     assert again.resume_from == str(tmp_path / "checkpoints" / "t000000" / "1-1.pt")
     assert "1-2.pt" in caplog.text and "damaged" in caplog.text
     journal.close()
+
+
+def test_a_controller_that_repeats_itself_leaves_the_time_budget_alone(tmp_path: Path) -> None:
+    now = 0.0
+
+    def proposed() -> None:
+        nonlocal now
+        now += 0.25
+
+    search = searches.config(budget={"seconds": 10.0, "epochs": 1})
+    controller = searches.Repeats(search, proposed)
+    driver, _, _, _ = searches.make_driver(search, tmp_path, clock=lambda: now, controller=controller)
+    _finish(driver, _next(driver))
+    assert driver.next_trial() is Answer.WAIT
+    assert driver.tick() is Halt.EXPIRED
+    assert len(searches.candidates(tmp_path)) == 40
+
+
+def test_a_request_to_stop_is_seen_between_two_asks(tmp_path: Path) -> None:
+    search = searches.config(budget={"trials": 500, "epochs": 1})
+    driver, _, _, _ = searches.make_driver(search, tmp_path, controller=searches.Repeats(search))
+    _finish(driver, _next(driver))
+    driver.upkeep.tick = lambda: len(searches.candidates(tmp_path)) >= 5  # type: ignore[method-assign]
+    assert driver.next_trial() is Answer.WAIT
+    assert len(searches.candidates(tmp_path)) == 5
+
+
+def test_while_trials_run_asking_makes_room_for_their_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.driver.ASK_SECONDS", 0.0)
+    search = searches.config(budget={"trials": 2, "epochs": 1}, resources={"concurrency": 2})
+    driver, _, _, _ = searches.make_driver(search, tmp_path, controller=searches.Repeats(search))
+    first = _next(driver)
+    for asked in (2, 3, 4):
+        assert driver.next_trial() is Answer.WAIT
+        assert len(searches.candidates(tmp_path)) == asked
+    _finish(driver, first)
+    assert len(searches.told(tmp_path)) == 4
+    # Nothing runs any more, so nothing is waited for.
+    assert driver.next_trial() is Answer.DONE
+    assert driver.reason == "converged" and len(searches.candidates(tmp_path)) == 1 + 10 * 2
+
+
+def test_while_trials_run_infeasible_candidates_make_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.driver.ASK_SECONDS", 0.0)
+    search = searches.config(constraints=[{"metric": "cost/params", "max": 1.0}], resources={"concurrency": 2})
+    sizes = iter([0.0, *[9.0] * 99])
+    driver, _, _, _ = searches.make_driver(search, tmp_path, static_metrics=lambda spec: {"cost/params": next(sizes)})
+    _next(driver)
+    for told in (1, 2):
+        assert driver.next_trial() is Answer.WAIT
+        assert len(searches.told(tmp_path)) == told
+
+
+@pytest.mark.parametrize("static", [lambda spec: {"cost/params": 9.0}, lambda spec: {"cost/params": 1 / 0}])
+def test_a_search_in_which_nothing_could_start_has_failed(tmp_path: Path, static: Any) -> None:
+    space = {"n": {"integer": [0, 2]}, "x": 0.5}
+    search = searches.config(space=space, constraints=[{"metric": "cost/params", "max": 1.0}])
+    driver, _, journal, shared = searches.make_driver(search, tmp_path, static_metrics=static)
+    LocalExecutor(shared).run(driver)
+    driver.close(None)
+    journal.close()
+    assert len(searches.told(tmp_path)) == 3 and searches.records(tmp_path, "started") == []
+    assert driver.reason == "exhausted" and driver.failed

@@ -35,9 +35,10 @@ def test_the_sink_is_warm_follows_and_drains(tmp_path: Path) -> None:
     storage = samples.storage(tmp_path / "run")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     sink = SinkProcess(storage, uri, "digits", "sample", tmp_path / "run" / "logs" / "mlflow.txt")
+    assert not sink.wait_ready(1.0)
+    journal = Journal.open(storage, samples.HEADER)
     assert sink.wait_ready(50) and sink.running
     assert read_state(storage)["run_id"] == stores.runs(uri, "digits")[0].info.run_id
-    journal = Journal.open(storage, samples.HEADER)
     samples.run_trial(journal, 0)
     deadline = time.monotonic() + 20
     while "t000000" not in stores.runs(uri, "digits")[1]:
@@ -52,6 +53,21 @@ def test_the_sink_is_warm_follows_and_drains(tmp_path: Path) -> None:
     parent, children = stores.runs(uri, "digits")
     assert parent.info.status == "FINISHED" and len(children) == 20
     assert (tmp_path / "run" / "logs" / "mlflow.txt").read_text() == ""
+
+
+@pytest.mark.slow
+def test_a_search_that_is_refused_leaves_no_run(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    storage = samples.storage(tmp_path / "run")
+    uri = stores.database(tmp_path, tmp_path_factory.mktemp("template"))
+    sink = SinkProcess(storage, uri, "digits", "sample", tmp_path / "mlflow.txt")
+    looked = stores.client(uri)
+    deadline = time.monotonic() + 50
+    while (experiment := looked.get_experiment_by_name("digits")) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not sink.wait_ready(2.0)
+    assert sink.drain(50) and sink.summary.startswith("MLflow: 0 trials sent, ")
+    assert looked.search_runs([experiment.experiment_id]) == [] and read_state(storage) == {}
 
 
 @pytest.mark.slow
@@ -92,8 +108,8 @@ from cluster.storage import Storage
 from tests.cluster import samples
 storage = Storage.open(sys.argv[1])
 sink = SinkProcess(storage, sys.argv[2], "digits", "sample", sys.argv[3])
-assert sink.wait_ready(50)
 journal = Journal.open(storage, samples.HEADER)
+assert sink.wait_ready(50)
 samples.run_trial(journal, 0)
 samples.ask(journal, samples.trial(1))
 samples.start(journal, 1)

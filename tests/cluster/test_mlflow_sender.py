@@ -36,6 +36,7 @@ def test_a_search_is_a_parent_and_a_trial_a_child(storage: Storage, uri: str) ->
     sink = _sink(storage, uri)
     assert sink.step()
     journal = Journal.open(storage, samples.HEADER)
+    storage.write_atomic("artifacts/t000001/architecture.json", b"{}")
     samples.run_trial(journal, 1, steps=3)
     samples.ask(journal, samples.trial(2, parent_id="t000001", inherit="weights"))
     samples.start(journal, 2)
@@ -62,6 +63,8 @@ def test_a_search_is_a_parent_and_a_trial_a_child(storage: Storage, uri: str) ->
     assert (tags["deepspace.status"], tags["deepspace.mode"]) == ("COMPLETED", "train")
     assert tags["deepspace.candidate_id"] == samples.trial(1).candidate.id
     assert not [name for name in tags if name.startswith("mlflow.source")]
+    files = stores.client(uri).list_artifacts(first.info.run_id)
+    assert [file.path for file in files] == ["architecture.json"]
     assert second.info.status == "RUNNING" and second.data.tags["deepspace.parent_id"] == "t000001"
     samples.report(journal, 2, 2)
     samples.tell(journal, 2, 2, Status.PRUNED)
@@ -100,7 +103,12 @@ def test_what_did_not_train_is_a_row_of_the_parents_table(storage: Storage, uri:
     # Three trials ran; only the last has a value that counts.
     assert stores.points(uri, parent, "best/val/accuracy") == [(3, samples.accuracy(4, 1), _milliseconds(4, 1, 0.25))]
     looked = stores.client(uri)
-    assert [file.path for file in looked.list_artifacts(parent.info.run_id)] == ["best", "trials.csv", "trials.parquet"]
+    assert [file.path for file in looked.list_artifacts(parent.info.run_id)] == [
+        "best",
+        "pareto_front.csv",
+        "trials.csv",
+        "trials.parquet",
+    ]
     assert [file.path for file in looked.list_artifacts(children["t000000"].info.run_id)] == ["network.svg"]
 
 
@@ -243,18 +251,85 @@ def test_a_search_deleted_in_mlflow_is_sent_anew(storage: Storage, uri: str) -> 
     assert again.info.run_id != parent.info.run_id and list(children) == ["t000000"]
 
 
-def test_another_store_gets_everything_and_a_new_run(storage: Storage, uri: str, tmp_path: Path) -> None:
+def test_another_store_gets_everything_and_a_new_run_and_the_first_what_it_lacks(
+    storage: Storage, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journal = Journal.open(storage, samples.HEADER)
     samples.run_trial(journal, 0)
-    journal.close()
     assert _sink(storage, uri).drain(0.0)
     first = read_state(storage)
     (tmp_path / "other").mkdir()
     other = stores.database(tmp_path / "other", tmp_path)
+    # The process dies after it has made the run there, and before it has written that down.
+    monkeypatch.setattr(RunStore, "children", lambda self, parent: 1 / 0)
+    with pytest.raises(AwayError):
+        _sink(storage, other).step()
+    monkeypatch.undo()
+    samples.run_trial(journal, 1)
     assert _sink(storage, other).drain(0.0)
     second = read_state(storage)
-    assert second["offset"] == first["offset"] == 5 and second["run_id"] != first["run_id"]
-    assert list(stores.runs(other, "digits")[1]) == ["t000000"]
+    assert (first["offset"], second["offset"]) == (5, 10) and second["run_id"] != first["run_id"]
+    assert sorted(stores.runs(other, "digits")[1]) == ["t000000", "t000001"]
+    samples.run_trial(journal, 2)
+    journal.close()
+    assert _sink(storage, uri).drain(0.0)
+    parent, children = stores.runs(uri, "digits")
+    assert parent.info.run_id == first["run_id"] and sorted(children) == ["t000000", "t000001", "t000002"]
+
+
+def test_before_the_search_has_a_journal_mlflow_knows_no_run_of_it(storage: Storage, uri: str) -> None:
+    sink = _sink(storage, uri)
+    sink.warm()
+    assert not sink.begun and sink.step() and sink.drain(0.0)
+    looked = stores.client(uri)
+    experiment = looked.get_experiment_by_name("digits")
+    assert experiment is not None and looked.search_runs([experiment.experiment_id]) == []
+    assert read_state(storage) == {}
+    Journal.open(storage, samples.HEADER).close()
+    assert sink.begun and sink.step()
+    assert stores.runs(uri, "digits")[0].info.status == "RUNNING"
+
+
+ENDS = [
+    ({"reason": "budget.trials", "failed": False}, "FINISHED"),
+    ({"reason": "5 trials failed alike: ValueError", "failed": True}, "FAILED"),
+    ({"reason": "budget.trials", "failed": True}, "FAILED"),
+    ({"reason": "interrupted", "failed": True}, "KILLED"),
+    ({"reason": "budget.seconds"}, "FINISHED"),
+]
+
+
+@pytest.mark.parametrize(("end", "status"), ENDS)
+def test_the_end_of_a_search_is_the_status_of_its_run(
+    storage: Storage, uri: str, end: dict[str, Any], status: str
+) -> None:
+    journal = Journal.open(storage, samples.HEADER)
+    samples.run_trial(journal, 0)
+    journal.append("end", **end)
+    journal.close()
+    assert _sink(storage, uri).drain(0.0)
+    parent, _ = stores.runs(uri, "digits")
+    assert (parent.info.status, parent.data.tags["deepspace.end"]) == (status, end["reason"])
+
+
+def test_a_store_by_another_name_has_the_run_already(
+    storage: Storage, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.open(storage, samples.HEADER)
+    samples.run_trial(journal, 0)
+    monkeypatch.chdir(tmp_path)
+    assert _sink(storage, "sqlite:///mlflow.db").drain(0.0)
+    before, _ = stores.runs(uri, "digits")
+    samples.run_trial(journal, 1)
+    journal.close()
+    again = _sink(storage, uri)
+    assert again.drain(0.0) and again.sent == 1
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "mlflow.db").rename(tmp_path / "moved" / "mlflow.db")
+    moved = _sink(storage, f"sqlite:///{tmp_path}/moved/mlflow.db")
+    assert moved.drain(0.0) and moved.sent == 0
+    after, children = stores.runs(f"sqlite:///{tmp_path}/moved/mlflow.db", "digits")
+    assert after.info.run_id == before.info.run_id and len(children) == 2
 
 
 def test_records_that_the_journal_lost_are_made_up_for(storage: Storage, uri: str) -> None:

@@ -15,6 +15,7 @@ from cluster.runtime import End, drive
 from cluster.storage import Storage
 from search_spaces.errors import SpecError
 from tests.cluster import searches
+from trainers.tasks.function import Function
 
 
 def _drive(folder: Path, search: Any = None, **options: Any) -> End:
@@ -67,6 +68,43 @@ def test_a_task_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 def test_a_search_without_any_success_fails(tmp_path: Path) -> None:
     end = _drive(tmp_path, searches.config("broken", budget={"trials": 2, "epochs": 2}))
     assert end == End("budget.trials", 1)
+
+
+def test_data_that_may_not_be_read_is_refused_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(self: Function) -> None:
+        open(tmp_path)  # noqa: SIM115 - a folder
+
+    monkeypatch.setattr(Function, "open", unreadable)
+    with pytest.raises(SpecError, match=f"^data: cannot be read: .*directory: .{tmp_path}"):
+        _drive(tmp_path / "run")
+
+
+def test_the_end_says_whether_the_search_has_failed(tmp_path: Path) -> None:
+    _drive(tmp_path / "good")
+    _drive(tmp_path / "bad", searches.config("broken", budget={"trials": 2, "epochs": 2}))
+    ends = [searches.records(tmp_path / name, "end")[0].fields for name in ("good", "bad")]
+    assert [(end["reason"], end["failed"]) for end in ends] == [("budget.trials", False), ("budget.trials", True)]
+
+
+def test_an_error_of_ours_is_the_end_of_a_search_too(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _drive(tmp_path, on_tick=(lambda: 1 / 0,))
+    end = searches.records(tmp_path)[-1]
+    assert (end.kind, end.fields["reason"], end.fields["failed"]) == (
+        "end",
+        "ZeroDivisionError: division by zero",
+        True,
+    )
+    # Nothing is lost by it.
+    assert _drive(tmp_path).code == 0
+
+
+def test_what_the_resources_say_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="resources/workers"):
+        _drive(tmp_path / "run", searches.config(resources={"workers": 2}))
+    with pytest.raises(SpecError, match="resources/cpus"):
+        drive(searches.config(resources={"cpus": 9999}), Storage.open(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_stop_file_ends_a_search_that_can_be_resumed(tmp_path: Path) -> None:

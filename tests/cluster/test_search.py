@@ -12,6 +12,7 @@ from controllers.objective import Objective
 from search_spaces.domains import Float, Integer
 from search_spaces.errors import SpecError
 from search_spaces.spec import Hole, Spec, hole
+from tests.cluster import stores
 from tests.cluster.files import write_search
 from trainers.trial import TrialContext
 
@@ -159,11 +160,58 @@ def test_what_is_logged_is_kept(tmp_path: Path) -> None:
     assert search.sent
 
 
+@pytest.mark.parametrize("resources", [{"cpus": 9999}, {"workers": 2}])
+def test_what_needs_no_ray_is_refused_without_one(tmp_path: Path, resources: dict[str, int]) -> None:
+    (name,) = resources
+    search = make(tmp_path, resources=resources, tracking={"uri": f"sqlite:///{tmp_path}/mlflow.db"})
+    with pytest.raises(SpecError, match=f"resources/{name}: "):
+        search.run(progress=False)
+    # Neither was the name claimed nor MLflow's process started.
+    assert not (tmp_path / "runs" / "parabola").exists() and not (tmp_path / "mlflow.db").exists()
+
+
 @pytest.mark.slow
-def test_a_search_that_is_refused_after_all_frees_its_name(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="resources/cpus: a trial must fit on a node"):
-        make(tmp_path, resources={"cpus": 9999}).run(progress=False)
+@pytest.mark.timeout(180)
+def test_a_search_that_is_refused_after_all_frees_its_name_and_leaves_no_run(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    uri = stores.database(tmp_path, tmp_path_factory.mktemp("template"))
+    with pytest.raises(SpecError, match="resources/gpus: a trial must fit on a node"):
+        make(tmp_path, resources={"gpus": 99}, tracking={"uri": uri}).run(progress=False)
     assert not (tmp_path / "runs" / "parabola").exists()
+    looked = stores.client(uri)
+    experiments = [found.experiment_id for found in looked.search_experiments()]
+    assert looked.search_runs(experiments) == []
+
+
+def test_places_are_where_the_search_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    search = make(tmp_path, storage="mine", tracking={"uri": "sqlite:///x.db"})
+    assert search.config.storage == str(tmp_path / "mine")
+    assert search.config.tracking is not None and search.config.tracking.uri == f"sqlite:///{tmp_path}/x.db"
+    assert make(tmp_path, storage="s3://bucket/runs").config.storage == "s3://bucket/runs"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_search_of_python_and_its_resume_by_name_are_one_run_in_mlflow(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores.database(tmp_path, tmp_path_factory.mktemp("template"))
+    monkeypatch.chdir(tmp_path)
+    given: dict[str, Any] = {"budget": {"trials": 2}, "objectives": [{"metric": "score"}], "controller": "random"}
+    run(Search({"x": Integer(1, 9)}, task=one, name="parabola", tracking={"uri": "sqlite:///mlflow.db"}, **given))
+    before, _ = stores.runs(f"sqlite:///{tmp_path}/mlflow.db", "deepspace")
+    # Run and store move together.
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("runs", "mlflow.db"):
+        (tmp_path / name).rename(moved / name)
+    search = Search.open("parabola", moved / "runs")
+    search.set_trials(3)
+    search.resume(executor="local", progress=False)
+    after, children = stores.runs(f"sqlite:///{moved}/mlflow.db", "deepspace")
+    assert after.info.run_id == before.info.run_id and sorted(children) == ["t000000", "t000001", "t000002"]
 
 
 def test_a_run_that_is_opened_by_name_goes_on_with_the_class_of_its_template(tmp_path: Path) -> None:

@@ -2,7 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from cluster.searchfile import absolute, dump, local_store, map_store, mapping, override, parse, relative
+from cluster.searchfile import (
+    absolute,
+    dump,
+    local_store,
+    map_store,
+    mapping,
+    override,
+    parse,
+    relative,
+    tracking_sets,
+)
 from search_spaces.errors import SpecError
 
 HERE = Path("/here")
@@ -130,3 +140,9 @@ def test_paths_of_teachers_belong_to_the_file_as_well() -> None:
     whole = absolute(data, Path("/x"))
     assert whole["space"]["recipe"]["distillation"]["teachers"][0]["path"] == "/x/runs/a/best"
     assert relative(whole, Path("/x")) == data
+
+
+def test_tracking_none_goes_without() -> None:
+    assert tracking_sets(None) == []
+    assert tracking_sets("none") == ["tracking=null"]
+    assert tracking_sets("http://h:1") == ['tracking.uri="http://h:1"']

@@ -112,3 +112,21 @@ def test_schema_n_and_n_minus_1_are_read() -> None:
             check_schema(found, 3, "f")
     with pytest.raises(StorageError, match="got 0; allowed 1"):
         check_schema(0, 1, "f")
+
+
+@pytest.mark.parametrize("name", ["what?", "a b"])
+def test_the_folder_beside_a_local_file(tmp_path: Path, name: str) -> None:
+    storage, file = Storage.beside(Storage.open(tmp_path / name).uri("logs/t000000.txt"))
+    assert (storage.folder, file) == (tmp_path / name / "logs", "t000000.txt")
+
+
+def test_the_folder_beside_a_remote_file_keeps_its_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
+    opened: list[str] = []
+    finder = staticmethod(lambda uri: opened.append(uri) or (files, "bucket/run/logs"))
+    monkeypatch.setattr(pafs, "FileSystem", type("Finder", (), {"from_uri": finder}))
+    options = "?endpoint_override=http://host:9000/minio&scheme=http"
+    storage, file = Storage.beside(f"store://bucket/run/logs/t000000.txt{options}")
+    assert opened == [f"store://bucket/run/logs{options}"] and file == "t000000.txt"
+    storage.write_atomic(file, b"hello")
+    assert (tmp_path / "bucket/run/logs/t000000.txt").read_bytes() == b"hello"

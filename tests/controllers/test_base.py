@@ -109,6 +109,12 @@ def test_a_controller_that_only_repeats_itself_has_converged() -> None:
     assert search.ask(1) == []
 
 
+def test_without_a_budget_in_trials_a_controller_converges_too() -> None:
+    search = Scripted([1] * 1200)
+    assert len(search.ask(1200)) == 1 + 1000
+    assert search.finished == "converged"
+
+
 def test_repeats_are_counted_over_a_restart() -> None:
     search = Scripted([1] * 20, budget=3)
     search.ask(20)

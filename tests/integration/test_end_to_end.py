@@ -64,6 +64,12 @@ def _check_mlflow(folder: Path, rows: list[dict[str, object]]) -> None:
     for child in children:
         history = client.get_metric_history(child.info.run_id, "val/accuracy")
         assert [metric.step for metric in history] == [1]
+        files = {file.path for file in client.list_artifacts(child.info.run_id)}
+        assert {"architecture.json", "architecture.svg"} <= files
+    shown = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert {"best", "report", "trials.csv", "trials.parquet", "pareto_front.csv"} <= shown
+    # One report a trial makes no learning curve.
+    assert [file.path for file in client.list_artifacts(parent.info.run_id, "report")] == ["report/search.png"]
 
 
 def _check_files(run: Path) -> None:

@@ -48,5 +48,5 @@ def test_a_server_that_goes_away_is_waited_for_and_nothing_is_lost(
             assert found == [(step, samples.accuracy(number, step)) for step in (1, 2, 3)]
             assert run.info.status == "FINISHED"
         files = [file.path for file in stores.client(address).list_artifacts(parent.info.run_id)]
-        assert files == ["best", "trials.csv", "trials.parquet"]
+        assert files == ["best", "pareto_front.csv", "trials.csv", "trials.parquet"]
     assert "MLflow is away, waiting" in log.read_text()

@@ -74,6 +74,14 @@ SETS = {
         "search.yaml: tracking/uri: the tracking server 127.0.0.1:9 cannot be reached",
     ),
     "storage": ("storage=search.yaml/runs", "search.yaml: storage: must be writable; got '"),
+    "workers": (
+        "resources.workers=2",
+        "search.yaml: resources/workers: a trial runs in one process in this version; got 2",
+    ),
+    "cpus": (
+        "resources={cpus: 9999}",
+        "search.yaml: resources/cpus: a trial must fit on a node; got 9999.0; allowed at most",
+    ),
     "metric": ("objectives=[{metric: val/acuracy}]", "search.yaml: objectives/0/metric: unknown metric, did you mean"),
     "constraint": (
         "constraints=[{metric: cost/param, max: 1}]",

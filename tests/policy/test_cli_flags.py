@@ -9,9 +9,9 @@ from cluster.cli import app
 FLAGS = {
     "search": ["FILE", "--set", "--name", "--trials", "--address", "--storage", "--tracking"],
     "resume": ["NAME", "--trials", "--address", "--storage", "--tracking"],
-    "stop": ["NAME", "--storage"],
-    "show": ["NAME", "--json", "--storage"],
-    "report": ["NAME", "-o", "--out", "--storage"],
+    "stop": ["NAME", "--storage", "--tracking"],
+    "show": ["NAME", "--json", "--storage", "--tracking"],
+    "report": ["NAME", "-o", "--out", "--storage", "--tracking"],
     "list": ["spaces|controllers|blocks|tricks|tasks|pruners", "--json"],
     "inspect": ["ARCH", "--input", "--outputs", "--json", "--draw"],
     "ui": ["[NAME]", "--port", "--storage", "--tracking"],

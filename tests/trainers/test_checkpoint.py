@@ -86,6 +86,24 @@ def test_a_store_that_is_not_local(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         load("store://bucket/t000001/1-2.pt")
 
 
+def test_the_options_of_a_uri_are_no_part_of_the_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from pyarrow import fs
+
+    inner = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    found = staticmethod(lambda uri: (inner, uri.removeprefix("store://").partition("?")[0]))
+    monkeypatch.setattr(fs, "FileSystem", type("Finder", (), {"from_uri": found}))
+    options = "?endpoint_override=http://host:9000/minio"
+    assert save(f"store://bucket/t000001{options}", "1-1.pt", STATE) == "t000001/1-1.pt"
+    assert load(f"store://bucket/t000001/1-1.pt{options}")["step"] == 3
+    # In a local path the sign is a letter like others.
+    assert save(str(tmp_path / "what?" / "t000001"), "1-1.pt", STATE) == "t000001/1-1.pt"
+
+
+def test_a_uri_that_nothing_reaches_is_a_checkpoint_that_cannot_be_read() -> None:
+    with pytest.raises(CheckpointError, match="nowhere://bucket/1-1.pt: checkpoint cannot be read"):
+        load("nowhere://bucket/1-1.pt")
+
+
 def test_the_judged_weights_are_the_average_where_there_is_one() -> None:
     network = {"w": torch.ones(1), "count": torch.tensor(4)}
     assert weights({"network": network}) == network

@@ -59,16 +59,19 @@ class Cifar10(Data):
                 table = file.read_row_groups(groups, columns=["image", "label"]).slice(0, rows)
                 encoded = table["image"].cast(pa.binary()).to_pylist()
                 labels = table["label"].cast(pa.int64()).fill_null(-1).to_numpy()
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise DataError("cannot be read", str(error), "Parquet with image (binary) and label", str(path)) from error
         return decode(encoded, lambda row: f"{path} row {row}"), labels
 
     def _binary(self, paths: list[Path]) -> Rows:
         blocks, left = [], self.limit
         for path in paths:
-            if path.stat().st_size % _RECORD:
-                raise DataError("not whole records", path.stat().st_size, f"a multiple of {_RECORD} bytes", str(path))
-            block = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, _RECORD)[:left]
+            try:
+                if (size := path.stat().st_size) % _RECORD or not size:
+                    raise DataError("not whole records", size, f"a multiple of {_RECORD} bytes", str(path))
+                block = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, _RECORD)[:left]
+            except OSError as error:
+                raise DataError("cannot be read", str(error), "a binary batch of CIFAR-10", str(path)) from error
             blocks.append(block)
             if left is not None and (left := left - len(block)) == 0:
                 break

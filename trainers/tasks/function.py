@@ -80,9 +80,9 @@ def _found(target: str) -> Target:
     module, _, name = target.partition(":")
     try:
         found = functools.reduce(getattr, name.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError) as error:
-        reason = f"{target}: {error}"
-        raise SpecError("the target cannot be imported", reason, "package.module:name", "target") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module may do anything while it is imported
+        rule = f"the target cannot be imported ({type(error).__name__}: {error})"
+        raise SpecError(rule, target, "package.module:name", "target") from error
     if not callable(found):
         raise SpecError("the target is no function", target, path="target")
     function: Target = found

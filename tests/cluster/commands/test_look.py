@@ -50,3 +50,19 @@ def test_a_report_needs_no_class_of_a_script_that_has_ended(search: Search, tmp_
     look.report("parabola", str(tmp_path / "mine"), str(tmp_path / "runs"))
     assert search.best is not None
     assert f"Best candidate: {search.best.trial_id}" in (tmp_path / "mine" / "report.html").read_text()
+
+
+def test_the_store_is_shown_as_the_search_or_the_command_says_it(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs, uri = str(tmp_path / "runs"), "postgresql://me:secret@host/db"
+    shown = []
+    for as_json, tracking in ((False, None), (False, uri), (True, uri), (True, "none")):
+        capsys.readouterr()
+        look.show("parabola", as_json, runs, tracking)
+        shown.append(capsys.readouterr().out)
+    assert shown[0].endswith("\nMLflow: none\n") and shown[1].endswith("\nMLflow: postgresql://host/db\n")
+    assert [json.loads(text)["tracking"] for text in shown[2:]] == ["postgresql://host/db", None]
+    look.report("parabola", str(tmp_path / "mine"), runs, uri)
+    page = (tmp_path / "mine" / "report.html").read_text()
+    assert "postgresql://host/db" in page and "secret" not in page

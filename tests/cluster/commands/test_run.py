@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.commands.run import _total, _tracking, program, resume_command, stop
+from cluster.commands.run import _total, program, resume_command, stop, tracking_option
+from cluster.search import Search
 from search_spaces.errors import SpecError
 from tests.cluster.test_search import make, run
 
@@ -16,12 +17,6 @@ def test_trials_are_added_or_set(text: str, before: int | None, total: int) -> N
 def test_a_wrong_number_of_trials_is_refused(text: str, before: int | None) -> None:
     with pytest.raises(SpecError, match="^--trials: "):
         _total(text, before)
-
-
-def test_tracking_none_goes_without() -> None:
-    assert _tracking(None) == []
-    assert _tracking("none") == ["tracking=null"]
-    assert _tracking("http://h:1") == ['tracking.uri="http://h:1"']
 
 
 def test_the_command_is_called_as_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,5 +38,15 @@ def test_the_command_that_goes_on_names_the_storage_where_it_is_not_the_usual(
     assert resume_command(search) == f"{program()} resume parabola --storage {tmp_path}/runs"
     monkeypatch.chdir(tmp_path)
     assert resume_command(search) == f"{program()} resume parabola"
-    assert stop("parabola", "runs") == 0
+    assert stop("parabola", "runs", None) == 0
     assert "parabola does not run" in capsys.readouterr().out
+
+
+def test_the_command_that_goes_on_carries_the_tracking_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = run(make(tmp_path))
+    monkeypatch.setattr(Search, "stop", lambda self: True)
+    assert stop("parabola", f"{tmp_path}/runs", "http://host:5000") == 0
+    assert capsys.readouterr().out.strip().endswith(f"{resume_command(search)} --tracking http://host:5000")
+    assert (tracking_option(None), tracking_option("a b")) == ("", " --tracking 'a b'")

@@ -48,8 +48,9 @@ def test_failures_are_grouped_with_their_count(standing: Standing) -> None:
 
 
 def test_json_holds_the_same(standing: Standing) -> None:
-    data = json.loads(json.dumps(screens.as_data(standing, "name", "/runs/name")))
+    data = json.loads(json.dumps(screens.as_data(standing, "name", "/runs/name", "sqlite:///x.db")))
     assert data["counts"] == {"COMPLETED": 3, "FAILED": 2}
+    assert data["tracking"] == "sqlite:///x.db"
     assert data["best"]["trial_id"] == "t000002"
     assert data["best"]["values"] == {"val/accuracy": 0.8}
     assert data["best"]["test"] == {"test/accuracy": 0.4321}

@@ -115,6 +115,20 @@ def test_prints_are_captured_when_asked(tmp_path: Path, capsys: pytest.CaptureFi
     assert (tmp_path / "log.txt").read_text() == "hello from t000000\n"
 
 
+def test_prints_go_to_a_log_in_a_remote_place_with_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import fs
+
+    files = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    opened = staticmethod(lambda uri: (files, uri.removeprefix("store://").partition("?")[0]))
+    monkeypatch.setattr(fs, "FileSystem", type("Finder", (), {"from_uri": opened}))
+    search = searches.config("says")
+    trial = Trial("t000000", Candidate({"x": 0.5, "n": 1}), seed=3, fidelity=3)
+    given = Assignment(trial, 1, log="store://bucket/logs/t000000.txt?endpoint_override=http://host:9000/minio")
+    word = TrialRun(given, Shared(search.task, search.make_space(), None), capture=True).step()
+    assert word.failure is None
+    assert (tmp_path / "bucket/logs/t000000.txt").read_text() == "hello from t000000\n"
+
+
 def test_torch_gets_the_trials_threads(tmp_path: Path) -> None:
     import torch
 

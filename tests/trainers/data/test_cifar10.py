@@ -90,6 +90,26 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
         Cifar10(path=str(tmp_path)).load()
 
 
+def test_a_file_that_may_not_be_read_and_an_empty_one_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data_batch_1.bin").touch()
+    with pytest.raises(DataError, match=r"data_batch_1.bin: not whole records; got 0"):
+        Cifar10(path=str(tmp_path)).load()
+
+    def refused(path: Path, *arguments: Any, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    _binary(tmp_path / "data_batch_1.bin", slice(0, 60))
+    monkeypatch.setattr(np, "memmap", refused)
+    with pytest.raises(DataError, match=r"data_batch_1.bin: cannot be read; got .*Permission denied"):
+        Cifar10(path=str(tmp_path)).load()
+    _parquet(tmp_path / "cifar10-train.parquet", slice(0, 60))
+    monkeypatch.setattr(pq, "ParquetFile", refused)
+    with pytest.raises(DataError, match=r"cifar10-train.parquet: cannot be read; got .*Permission denied"):
+        Cifar10(path=str(tmp_path)).load()
+
+
 def test_the_kind_is_known() -> None:
     assert Data.from_data({"kind": "cifar10", "path": "x", "limit": 5}) == Cifar10(path="x", limit=5)
 

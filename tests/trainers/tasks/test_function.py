@@ -112,6 +112,28 @@ def test_a_target_that_is_not_there_is_refused_before_the_first_trial(target: st
         Function(target=target).open()
 
 
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("def f(:\n", "SyntaxError: "),
+        ("f = nothing\n", "NameError: name 'nothing' is not defined"),
+        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
+        ("open('/none/there')\n", "FileNotFoundError: "),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_refused_with_its_error(
+    text: str, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"wrong_{error.partition(':')[0].lower()}"
+    (tmp_path / f"{name}.py").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        Function(target=f"{name}:f").open()
+    line = str(caught.value)
+    assert line.startswith(f"target: the target cannot be imported ({error}") and f"got '{name}:f'" in line
+    assert "\n" not in line
+
+
 def test_a_task_without_torch_imports_none() -> None:
     code = (
         "import sys; from trainers.tasks.function import Function; from trainers.trial import TrialContext\n"
