@@ -56,6 +56,10 @@ def test_nothing_that_changes_images_is_on_by_default() -> None:
 def test_fields_and_tricks_of_other_tasks_are_refused_by_name() -> None:
     with pytest.raises(SpecError, match="^crop: crop is for classification, segmentation, detection; got it in lang"):
         LanguageRecipe.from_data({"crop": None})
+    with pytest.raises(SpecError, match="^drop_path: drop_path is for .*; got it in language"):
+        LanguageRecipe.from_data({"drop_path": {"kind": "drop_path"}})
+    with pytest.raises(SpecError, match="^batch_norm: batch_norm is for .*; got it in language"):
+        LanguageRecipe.from_data({"batch_norm": {"kind": "batch_norm"}})
     with pytest.raises(SpecError, match="^box_loss: box_loss is for detection; got it in segmentation"):
         SegmentationRecipe.from_data({"box_loss": {"kind": "giou"}})
     with pytest.raises(SpecError, match="^mix: ricap is for classification; got it in detection"):
