@@ -89,6 +89,10 @@ class Chain(Architecture):
             _ascending(layer.inputs, f"layers/{i}/inputs")
         _ascending(self.pool_after, "pool_after")
 
+    def gives(self, output: str) -> bool:
+        """Returns False: there are logits alone."""
+        return False
+
     def loose_ends(self) -> tuple[int, ...]:
         """Returns the indexes of the layers that no layer reads; the classifier reads them."""
         read = {source for layer in self.layers for source in layer.inputs}

@@ -85,6 +85,10 @@ class Resnet(Backbone):
             allowed = ", ".join(map(str, strides))
             raise SpecError("no stage has this stride", self.output_stride, allowed, "output_stride")
 
+    def gives(self, output: str) -> bool:
+        """Tells whether the output is `maps`."""
+        return output == "maps"
+
     def pyramid(self) -> Pyramid:
         """Returns channels and stride of each stage's output."""
         strides = [STEM_STRIDES[self.stem] * 2**i for i in range(len(self.depths))]

@@ -119,6 +119,11 @@ class ResnetClassifier(ResnetFeatures):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(spec.pyramid()[-1].channels, outputs)
 
+    @property
+    def classifier_layer(self) -> nn.Module:
+        """The layer that scores the classes."""
+        return self.fc
+
     def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:  # type: ignore[override]
         """Returns the logits (N, outputs) of images (N, C, H, W); in train mode as `out` of a dict."""
         maps = super().forward(image)

@@ -25,6 +25,8 @@ class Task(Spec):
     group: ClassVar[str | None] = "deepspace.tasks"
     pooled: ClassVar[bool] = False
     """Whether an evaluation is so short that many are sent to plain actors in one go."""
+    per_class: ClassVar[str | None] = None
+    """What the names of figures of single classes begin with, which `metrics` does not list."""
 
     report_every: Annotated[float, Field(gt=0)] = 1.0
     checkpoint_every: Annotated[int, Field(ge=1)] = 1
