@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from search_spaces.architectures.detector import Detector
 from search_spaces.architectures.resnet import Resnet
@@ -17,7 +17,8 @@ from search_spaces.template import template
 from trainers.data.pictures import DetectionData, DetectionSet
 from trainers.data.scenes import Scenes
 from trainers.data.splits import Part
-from trainers.tasks.base import COSTS, TOTALS, Task, costs
+from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
+from trainers.tasks.refusals import refuse
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
@@ -46,6 +47,8 @@ class DetectionModel(Spec):
 class Detection(Task):
     """Trains a network to find objects and their boxes."""
 
+    per_class: ClassVar[str | None] = "val/ap50/"
+
     kind: Literal["detection"] = "detection"
     data: DetectionData = Scenes()
 
@@ -69,6 +72,12 @@ class Detection(Task):
     def shape(self, data: DetectionSet) -> Shape:
         """Returns the shape of an image, (C, H, W), and the number of classes."""
         return data.input_shape, len(data.classes)
+
+    def refuse(self, template: Any, shape: Shape) -> None:
+        """Refuses label smoothing of one class without background, and tricks that no choice can use."""
+        head = getattr(getattr(template, "architecture", None), "head", None)
+        refuse_smoothing(template, shape[1] + (getattr(head, "stages", 2) == 2))
+        refuse(self, template, shape)
 
     def static_metrics(self, spec: DetectionModel, shape: Shape) -> dict[str, float]:
         """Returns parameters, multiply-adds an image, and the bytes of one image's activations."""
