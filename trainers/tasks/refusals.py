@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.build import Architecture, classifier_of, set_drop_path
@@ -44,6 +45,7 @@ _OUTPUTS: dict[type[Spec], tuple[str, str]] = {
     PairwiseDistillation: ("maps", _MAPS),
     HolisticDistillation: ("maps", _MAPS),
 }
+_FILES = ("architecture.json", "weights.safetensors")
 _LAYERS = (Dropout, Margin, DropPath, BatchNorm)
 
 
@@ -148,6 +150,10 @@ def _missing_layer(trick: Spec, network: nn.Module) -> str | None:
 def _refuse_runs(template: Any, shape: Shape) -> None:
     for path, spec in _tricks(template):
         if isinstance(spec, RunTeacher | LayerTransfer):
+            # Seen without torch, whose import takes longer than a user waits for a word about a path.
+            if not all((Path(spec.path) / name).is_file() for name in _FILES):
+                rule = f"is no folder best/ of an earlier search, with {' and '.join(_FILES)}"
+                raise SpecError(rule, spec.path, path=join(path, "path"))
             try:
                 _read(spec, getattr(template, "architecture", None), shape)
             except ValueError as error:
