@@ -98,6 +98,18 @@ class Architecture(Spec):
         """
         return ()
 
+    def gives(self, output: str) -> bool | None:
+        """Tells whether the network returns something in train mode that recipes ask for; holes are allowed.
+
+        Args:
+            output: `aux` (logits of auxiliary heads), `edges`, `gates` (which units were gone through), or `maps`
+                (`features/...`, (N, C, H, W)).
+
+        Returns:
+            None: it depends on a hole, or the spec does not say.
+        """
+        return None
+
     def _build(self, input_shape: Shape, outputs: int) -> nn.Module:
         raise NotImplementedError(f"{type(self).__name__} does not say how it is built")
 
@@ -119,6 +131,23 @@ class Architecture(Spec):
 
 def _positive(size: object) -> bool:
     return isinstance(size, int) and not isinstance(size, bool) and size > 0
+
+
+def classifier_of(network: nn.Module) -> nn.Module | None:
+    """Returns the layer whose outputs are the scores of the classes, None where none is known.
+
+    A network names it by a property `classifier_layer`; of others it is the last linear layer.
+
+    Args:
+        network: A network made by `Architecture.build`.
+    """
+    from torch import nn
+
+    if hasattr(type(network), "classifier_layer"):
+        found = network.classifier_layer
+        return found if isinstance(found, nn.Module) else None
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    return linear[-1] if linear else None
 
 
 def set_drop_path(network: nn.Module, rate: float) -> int:

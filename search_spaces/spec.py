@@ -17,7 +17,7 @@ from search_spaces import messages
 from search_spaces.domains import Domain, notation
 from search_spaces.errors import SpecError, join
 
-__all__ = ["CLASS", "Hole", "Searchable", "Spec", "SpecError", "first_hole", "hole", "holes", "kinds", "plain"]
+__all__ = ["CLASS", "Hole", "Searchable", "Spec", "SpecError", "first_hole", "hole", "holes", "kinds", "plain", "specs"]
 
 T = TypeVar("T")
 _REGISTRY: dict[type[Spec], dict[str, type[Spec]]] = {}
@@ -237,6 +237,15 @@ def holes(node: Any, path: str = "") -> Iterator[tuple[str, Domain[Any]]]:
     else:
         for name, item in children(node):
             yield from holes(item, join(path, name))
+
+
+def specs(node: Any, path: str = "") -> Iterator[tuple[str, Spec]]:
+    """Yields path and spec of every spec of a template, itself and the options of its domains included."""
+    if isinstance(node, Spec):
+        yield path, node
+    parts = node.branches().items() if isinstance(node, Domain) else children(node)
+    for name, part in parts:
+        yield from specs(part, join(path, name))
 
 
 def first_hole(node: Any) -> str | None:

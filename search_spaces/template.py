@@ -102,7 +102,7 @@ def _expanded(data: Mapping[str, Any], path: str) -> Any:
     if name not in known:
         raise unknown("preset", name, known, path)
     parameters = inspect.signature(known[name]).parameters
-    arguments = {key: value for key, value in data.items() if key in parameters}
+    arguments = {key: expand(value, join(path, key)) for key, value in data.items() if key in parameters}
     try:
         made = plain(known[name](**arguments))
     except SpecError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,10 +32,18 @@ class WeightAverage:
         torch._foreach_lerp_(list(self.average.values()), list(self._live.values()), 1 - decay)
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Has the network hold the average inside `with`."""
+    def applied(self, constrain: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Has the network hold the average inside `with`.
+
+        Args:
+            constrain: Puts weights of the network back to where they may be; the average is then what it leaves, so
+                that what is judged is what a checkpoint keeps.
+        """
         kept = {name: value.clone() for name, value in self._live.items()}
         self._copy(self.average)
+        constrain()
+        for name, value in self.average.items():
+            value.copy_(self._live[name])
         try:
             yield
         finally:

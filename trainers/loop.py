@@ -93,8 +93,8 @@ class _Training:
         self.stopped = False
         if recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for trick in (recipe.init, recipe.batch_norm, recipe.dropout, recipe.drop_path):
-            _call(trick, self.network)
+        for name in ("init", "batch_norm", "dropout", "drop_path"):
+            _call(getattr(recipe, name, None), self.network)
         self.changes = any(hasattr(type(module), "set_progress") for module in self.network.modules())
         self.optimizer: Any = implementation(recipe.optimizer)(_trained(learner))
         settle(self.optimizer)
@@ -124,7 +124,7 @@ class _Training:
         start = time.perf_counter()
         metrics = self._train(range(self._due(self.step), self._due(self.step + 1)))
         trained = time.perf_counter()
-        with nullcontext() if self.ema is None else self.ema.applied(), self._autocast():
+        with nullcontext() if self.ema is None else self.ema.applied(self.learner.constrain), self._autocast():
             metrics |= self.learner.evaluate()
         ended = time.perf_counter()
         self.step += 1
@@ -185,6 +185,7 @@ class _Training:
             self.clip(self.network.parameters())
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.learner.constrain()
         if self.ema is not None:
             self.ema.update()
 

@@ -72,13 +72,15 @@ class Phases:
 
     def __init__(self, spec: TwoPhase, network: nn.Module) -> None:
         self._switch = spec.switch
-        self._phases = [implementation(phase)(network) for phase in (spec.first, spec.second)]
+        self.phases: tuple[torch.optim.Optimizer, ...] = tuple(
+            implementation(phase)(network) for phase in (spec.first, spec.second)
+        )
         self.phase = 0
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
         """Those of the optimizer in use."""
-        groups: list[dict[str, Any]] = self._phases[self.phase].param_groups
+        groups: list[dict[str, Any]] = self.phases[self.phase].param_groups
         return groups
 
     def set_progress(self, fraction: float) -> None:
@@ -91,43 +93,41 @@ class Phases:
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Adds weights to both."""
-        for phase in self._phases:
+        for phase in self.phases:
             phase.add_param_group(dict(group))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drops the gradients."""
-        self._phases[self.phase].zero_grad(set_to_none)
+        self.phases[self.phase].zero_grad(set_to_none)
 
     def step(self) -> None:
         """Takes a step with the optimizer in use."""
-        self._phases[self.phase].step()
+        self.phases[self.phase].step()
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the state of both."""
-        return {"phase": self.phase, "phases": [phase.state_dict() for phase in self._phases]}
+        return {"phase": self.phase, "phases": [phase.state_dict() for phase in self.phases]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts it back, but for the settings, which stay."""
         self.phase = state["phase"]
-        for phase, saved in zip(self._phases, state["phases"], strict=True):
+        for phase, saved in zip(self.phases, state["phases"], strict=True):
             restore(phase, saved)
-
-    def settle(self) -> None:
-        """Notes each group's own rate."""
-        for phase in self._phases:
-            settle(phase)
 
 
 AnyOptimizer = torch.optim.Optimizer | Phases
 
 
+def optimizers(optimizer: AnyOptimizer) -> tuple[torch.optim.Optimizer, ...]:
+    """Returns the optimizers that one is made of: of all its phases, or itself."""
+    return optimizer.phases if isinstance(optimizer, Phases) else (optimizer,)
+
+
 def settle(optimizer: AnyOptimizer) -> None:
     """Notes the rate that each group has now as its own."""
-    if isinstance(optimizer, Phases):
-        optimizer.settle()
-        return
-    for group in optimizer.param_groups:
-        group[BASE] = group["lr"]
+    for each in optimizers(optimizer):
+        for group in each.param_groups:
+            group[BASE] = group["lr"]
 
 
 def set_factor(optimizer: AnyOptimizer, factor: float) -> float:

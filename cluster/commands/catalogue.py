@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect as python
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,42 @@ def list_kinds(what: str, as_json: bool) -> int:
         print(json.dumps(entries, indent=1))
         return 0
     for name, entry in entries.items():
-        fields = ", ".join(f"{field}={json.dumps(value)}" for field, value in entry["fields"].items())
-        print(f"{name:<18} {entry['about']}" + (f"\n{'':<18} {fields}" if fields else ""))
+        lines = [entry["about"], *_described(entry)]
+        print(f"{name:<18} " + f"\n{'':<18} ".join(lines))
     return 0
+
+
+def _described(entry: Mapping[str, Any]) -> list[str]:
+    """Returns what is known of a kind beside its sentence, a line each."""
+    ranges = entry.get("ranges", {})
+    fields = [
+        f"{field}={json.dumps(value)}" + (f" ({_in_words(ranges[field])})" if field in ranges else "")
+        for field, value in entry["fields"].items()
+    ]
+    lines = [", ".join(fields)] if fields else []
+    if "tasks" in entry:
+        lines += [] if ranges else ["range: on or off"]
+        lines += ["tasks: " + ", ".join(entry["tasks"]), "paper: " + entry["paper"]]
+    return lines
+
+
+def _in_words(domain: Mapping[str, Any]) -> str:
+    if "categorical" in domain:
+        options = domain["categorical"]
+        return " | ".join(map(json.dumps, options.values() if isinstance(options, Mapping) else options))
+    low, high = domain.get("float") or domain["integer"]
+    return f"{low:g} to {high:g}" + (", log" if domain["log"] else "")
 
 
 def _specs(base: type[Spec]) -> dict[str, Any]:
     return {kind: {"about": _about(spec), "fields": _fields(spec)} for kind, spec in kinds(base).items()}
+
+
+def _paper(spec: type[Spec]) -> str:
+    """Returns the text behind `Paper:` in a docstring, empty where there is none."""
+    text = python.getdoc(spec) or ""
+    found = re.search(r"^Paper: (.*?)(?=\n\n|\n[A-Z][a-z]+:|\Z)", text, re.DOTALL | re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
 
 
 def _about(thing: Any) -> str:
@@ -79,9 +109,15 @@ def _blocks() -> dict[str, Any]:
 
 
 def _tricks() -> dict[str, Any]:
+    from search_spaces.recipe.ranges import ranges
     from search_spaces.recipe.trick import Trick
 
-    return _specs(Trick)
+    entries = _specs(Trick)
+    for kind, spec in kinds(Trick).items():
+        assert issubclass(spec, Trick)
+        worth = {field: plain(domain) for field, domain in ranges(spec).items()}
+        entries[kind] |= {"ranges": worth, "tasks": sorted(spec.tasks), "paper": _paper(spec)}
+    return entries
 
 
 def _tasks() -> dict[str, Any]:

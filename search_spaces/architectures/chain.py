@@ -98,6 +98,10 @@ class Chain(Architecture):
                 raise SpecError("a layer reads earlier layers only", list(layer.inputs), allowed, f"layers/{i}/inputs")
             _ascending(layer.inputs, f"layers/{i}/inputs")
 
+    def gives(self, output: str) -> bool:
+        """Returns False: there are logits alone."""
+        return False
+
     def loose_ends(self) -> tuple[int, ...]:
         """Returns the indexes of the layers that no layer reads; the classifier reads them."""
         read = {source for layer in self.layers for source in layer.inputs}

@@ -43,6 +43,10 @@ class Detector(Architecture):
         """Refuses parts that do not fit together."""
         self.pyramid()
 
+    def gives(self, output: str) -> bool:
+        """Tells whether the output is `maps`."""
+        return output == "maps"
+
     def pyramid(self) -> Pyramid:
         """Returns channels and strides of the maps that the head reads.
 

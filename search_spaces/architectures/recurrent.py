@@ -48,6 +48,10 @@ class Recurrent(Architecture):
     layer_dropout: Hole[Rate] = 0.0
     output_dropout: Hole[Rate] = 0.0
 
+    def gives(self, output: str) -> bool:
+        """Returns False: its features are sequences."""
+        return False
+
     def widths(self) -> tuple[int, ...]:
         """Returns the numbers that go into the first layer, and those that come out of each."""
         last = self.embedding if self.tied else self.hidden

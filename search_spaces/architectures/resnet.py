@@ -16,7 +16,7 @@ from search_spaces.blocks.pooling import Classifier, LinearClassifier
 from search_spaces.blocks.stems import ImagenetStem, Reduction, Stem
 from search_spaces.blocks.units import Basic, Unit, UnitPlan
 from search_spaces.build import Graph, Node, Shape
-from search_spaces.domains import Categorical, Composition
+from search_spaces.domains import Categorical, Composition, Domain
 from search_spaces.errors import SpecError
 from search_spaces.spec import Hole, hole
 from search_spaces.template import choice, preset
@@ -110,6 +110,11 @@ class Resnet(Backbone):
 
     def _strides(self) -> list[int]:
         return [self.stem.stride * 2**i for i in range(len(self.depths))]
+
+    def gives(self, output: str) -> bool | None:
+        """Tells whether there are gates, or maps, which there always are."""
+        given: Any = {"maps": True, "gates": self.gate}.get(output, False)
+        return None if isinstance(given, Domain) else bool(given)
 
     def pyramid(self) -> Pyramid:
         """Returns channels and stride of each stage's output."""

@@ -13,7 +13,7 @@ from search_spaces.blocks.decoders import DeepLabV3Plus, PanopticFpn, Unet
 from search_spaces.blocks.heads import Head1x1, Head3x3, Head3x3Then1x1, SegmentationHead
 from search_spaces.blocks.stems import Stem
 from search_spaces.build import Architecture, Graph, Node, Shape
-from search_spaces.domains import Categorical, Composition, Subset
+from search_spaces.domains import Categorical, Composition, Domain, Subset
 from search_spaces.errors import SpecError
 from search_spaces.spec import Hole, Spec, hole
 from search_spaces.template import preset
@@ -54,6 +54,11 @@ class Segmenter(Architecture):
         if list(self.aux) != sorted(set(self.aux)) or any(i >= maps for i in self.aux):
             rule, allowed = "auxiliary heads name maps of the backbone, ascending", f"0 to {maps - 1}"
             raise SpecError(rule, list(self.aux), allowed, "aux")
+
+    def gives(self, output: str) -> bool | None:
+        """Tells whether there are auxiliary heads, edges, or maps, which there always are."""
+        given: Any = {"aux": self.aux, "edges": self.edges, "maps": True}[output]
+        return None if isinstance(given, Domain) else bool(given)
 
     def informed(self) -> Pyramid:
         """Returns the backbone's features, the coarsest as it comes out of the context module.
@@ -112,7 +117,7 @@ def segmenter(
     width: int = 64,
     stem: Literal["imagenet", "strided", "cifar"] = "strided",
     supervision: bool = True,
-    edges: bool = False,
+    edges: bool = True,
 ) -> Segmenter:
     """Returns a space of small segmenters: where the blocks go, context, decoder, head and auxiliary heads.
 
@@ -121,7 +126,7 @@ def segmenter(
         widths: Channels of the backbone's stages; the last is a multiple of 4, the number of bins of `psp`.
         width: Channels of context, decoder and head.
         stem: As in `Resnet`.
-        supervision: Whether auxiliary heads at any of the last two maps are searched; otherwise there are none.
+        supervision: Whether auxiliary heads at one or both of the last two maps are searched; otherwise there are none.
         edges: Whether there is a head for edges.
     """
     depths: Any = hole(Composition(blocks, parts=len(widths)))
@@ -130,7 +135,7 @@ def segmenter(
     merge: Any = hole(Categorical(("add", "concat")))
     last = range(max(0, len(widths) - 2), len(widths))
     strides = tuple(Stem.from_data(stem).stride * 2**i for i in last)
-    aux: Any = hole(Subset(tuple(last))) if supervision else ()
+    aux: Any = hole(Subset(tuple(last), low=1)) if supervision else ()
     return Segmenter(
         backbone=Resnet(depths=depths, widths=tuple(widths), stem=stem, output_stride=hole(Categorical(strides))),
         context=hole(Categorical((None, Aspp(rates=rates, width=width, dropout=0.1), Psp()))),

@@ -65,6 +65,11 @@ class ChainNetwork(nn.Module):
         self.average = GlobalAverage()
         self.classifier = nn.Linear(sum(spec.layers[i].filters for i in self.ends), outputs)
 
+    @property
+    def classifier_layer(self) -> nn.Module:
+        """The layer that scores the classes."""
+        return self.classifier
+
     def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:
         """Returns the logits (N, outputs) of images (N, C, H, W); in train mode as `out` of a dict."""
         maps: list[Tensor] = []

@@ -37,6 +37,12 @@ class DetectorNetwork(nn.Module):
         self.neck = spec.neck.build(pyramid)
         self.head = spec.head.build(spec.neck.outputs(pyramid), outputs, spec.anchors)
 
+    @property
+    def classifier_layer(self) -> nn.Module | None:
+        """The layer that scores the classes, if the head calls one `classes`."""
+        found: nn.Module | None = getattr(self.head, "classes", None)
+        return found
+
     def forward(self, image: Tensor) -> tuple[Tensor, ...] | dict[str, Any]:
         """Returns what the class says for images (N, C, H, W)."""
         inner = self.backbone(image)

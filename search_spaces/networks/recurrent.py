@@ -60,6 +60,11 @@ class RecurrentNetwork(nn.Module):
         self.output_dropout = nn.Dropout(spec.output_dropout)
         self.decoder = TiedLinear(self.embedding) if spec.tied else nn.Linear(widths[-1], vocabulary)
 
+    @property
+    def classifier_layer(self) -> nn.Module:
+        """The layer that scores the classes."""
+        return self.decoder
+
     def forward(self, tokens: Tensor, state: States | None = None) -> Tensor | dict[str, Any]:
         """Returns what the class says.
 

@@ -85,6 +85,11 @@ class ResnetClassifier(ResnetFeatures):
         super().__init__(spec, channels)
         self.classifier = self._adopted(spec.classifier.build(spec.pyramid(), outputs))
 
+    @property
+    def classifier_layer(self) -> nn.Module:
+        """The layer that scores the classes."""
+        return self.get_submodule(self.classifier[-1])
+
     def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:  # type: ignore[override]
         """Returns the logits (N, outputs) of images (N, C, H, W); in train mode as `out` of a dict."""
         maps, opened = self.explored(image)

@@ -40,6 +40,11 @@ class SegmenterNetwork(nn.Module):
             width = spec.decoded().channels
             self.aux["edges"] = Head3x3Then1x1(hidden=max(1, width // 4)).build(width, 1)
 
+    @property
+    def classifier_layer(self) -> nn.Module:
+        """The layer that scores the classes: the head's last."""
+        return [module for module in self.head.modules() if isinstance(module, nn.Conv2d)][-1]
+
     def forward(self, image: Tensor) -> Tensor | dict[str, Any]:
         """Returns what the class says for images (N, C, H, W)."""
         size = (image.shape[2], image.shape[3])

@@ -23,6 +23,7 @@ from search_spaces.recipe.distillation import (
     TrainedTeacher,
 )
 from search_spaces.recipe.evaluation import MultiScaleTest, Prediction
+from search_spaces.recipe.gates import GateLoss, SkipPenalty, TargetRate
 from search_spaces.recipe.geometry import (
     CopyPaste,
     Crop,
@@ -123,6 +124,7 @@ __all__ = [
     "Erasing",
     "Flip",
     "Focal",
+    "GateLoss",
     "Giou",
     "GradualWarmup",
     "HardNms",
@@ -165,12 +167,14 @@ __all__ = [
     "Schedule",
     "SegmentationRecipe",
     "Sgd",
+    "SkipPenalty",
     "SmoothL1",
     "SoftDistillation",
     "SoftNms",
     "Staged",
     "StepDecay",
     "Suppression",
+    "TargetRate",
     "Teacher",
     "TrainedTeacher",
     "Trick",

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Float
 from search_spaces.recipe.trick import IMAGE_TASKS, Trick
 from search_spaces.spec import Hole
 
@@ -17,6 +18,8 @@ class Normalize(Trick):
 
     `dataset`: those of the training part; `imagenet`: those of ImageNet, averaged where there are not three channels;
     `none`: 0 and 1, so that images lie in [0, 1].
+
+    Paper: LeCun et al., Efficient BackProp, 1998, section 4.3.
     """
 
     tasks: ClassVar[frozenset[str]] = IMAGE_TASKS
@@ -41,7 +44,7 @@ class Cutout(Augmentation):
     """
 
     kind: Literal["cutout"] = "cutout"
-    length: Hole[Share] = 0.5
+    length: Hole[Annotated[Share, Float(0.125, 0.75)]] = 0.5
     holes: Hole[Annotated[int, Field(ge=1)]] = 1
 
 
@@ -55,9 +58,9 @@ class Erasing(Augmentation):
     """
 
     kind: Literal["erasing"] = "erasing"
-    p: Hole[Share] = 0.5
+    p: Hole[Annotated[Share, Float(0.1, 0.9)]] = 0.5
     smallest: Hole[Annotated[float, Field(gt=0, lt=1)]] = 0.02
-    largest: Hole[Annotated[float, Field(gt=0, lt=1)]] = 0.4
+    largest: Hole[Annotated[float, Field(gt=0, lt=1), Float(0.33, 0.4)]] = 0.4
     aspect: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.3
     fill: Hole[Literal["black", "mean", "noise"]] = "noise"
 

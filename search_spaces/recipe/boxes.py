@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Categorical, Float
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole
 
@@ -19,7 +20,7 @@ class BoxLoss(Trick):
 
     tasks: ClassVar[frozenset[str]] = DETECTION
 
-    weight: Hole[Positive] = 1.0
+    weight: Hole[Annotated[Positive, Float(1.0, 10.0, log=True)]] = 1.0
 
 
 class SmoothL1(BoxLoss):
@@ -29,7 +30,7 @@ class SmoothL1(BoxLoss):
     """
 
     kind: Literal["smooth_l1"] = "smooth_l1"
-    beta: Hole[Positive] = 1.0
+    beta: Hole[Annotated[Positive, Float(1 / 9, 1.0, log=True)]] = 1.0
 
 
 class Iou(BoxLoss):
@@ -90,8 +91,8 @@ class IouAssignment(Assignment):
     """
 
     kind: Literal["iou_assignment"] = "iou_assignment"
-    positive: Hole[Share] = 0.5
-    negative: Hole[Share] = 0.4
+    positive: Hole[Annotated[Share, Float(0.5, 0.7)]] = 0.5
+    negative: Hole[Annotated[Share, Float(0.3, 0.5)]] = 0.4
     low_quality: Hole[bool] = True
 
     def check(self) -> None:
@@ -111,5 +112,5 @@ class BalancedSampling(Trick):
     tasks: ClassVar[frozenset[str]] = DETECTION
 
     kind: Literal["balanced_sampling"] = "balanced_sampling"
-    number: Hole[Annotated[int, Field(ge=2)]] = 256
-    positive: Hole[Annotated[float, Field(gt=0, lt=1)]] = 0.5
+    number: Hole[Annotated[int, Field(ge=2), Categorical((64, 128, 256))]] = 256
+    positive: Hole[Annotated[float, Field(gt=0, lt=1), Float(0.25, 0.5)]] = 0.5

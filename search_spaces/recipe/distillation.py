@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from search_spaces.build import Architecture
+from search_spaces.domains import Float
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole, Spec
 
@@ -41,15 +42,14 @@ class Distillation(Trick):
     """Adds what teachers say to the loss: (1 - `weight`) of the task's, `weight` T^2 of the divergence from them.
 
     With several teachers `average` is of their softened probabilities (`mean`), or of their `logits`.
-    Range worth searching: temperature 1 to 20, weight 0.1 to 0.9.
     """
 
     tasks: ClassVar[frozenset[str]] = DENSE
 
     teachers: Hole[Annotated[tuple[Teacher, ...], Field(min_length=1)]]
     average: Hole[Literal["mean", "logits"]] = "mean"
-    temperature: Hole[Annotated[float, Field(gt=0)]] = 4.0
-    weight: Hole[Annotated[float, Field(ge=0, le=1)]] = 0.5
+    temperature: Hole[Annotated[float, Field(gt=0), Float(1.0, 20.0, log=True)]] = 4.0
+    weight: Hole[Annotated[float, Field(ge=0, le=1), Float(0.1, 0.9)]] = 0.5
 
 
 class SoftDistillation(Distillation):
@@ -66,13 +66,13 @@ class SoftDistillation(Distillation):
 class PairwiseDistillation(Distillation):
     """Soft distillation, and the similarity of all pairs of places of a feature map, as the teachers have it.
 
-    Places are patches of `patch` by `patch` of the smaller map. Range worth searching: similarity 1 to 100.
+    Places are patches of `patch` by `patch` of the smaller map.
 
     Paper: Liu et al., Structured Knowledge Distillation, 2019, 1903.04197, equations 2 and 3.
     """
 
     kind: Literal["pairwise_distillation"] = "pairwise_distillation"
-    similarity: Hole[Weight] = 10.0
+    similarity: Hole[Annotated[Weight, Float(1.0, 100.0, log=True)]] = 10.0
     patch: Hole[Annotated[int, Field(ge=1)]] = 2
 
 
@@ -85,6 +85,6 @@ class HolisticDistillation(Distillation):
     tasks: ClassVar[frozenset[str]] = frozenset({"segmentation"})
 
     kind: Literal["holistic_distillation"] = "holistic_distillation"
-    similarity: Hole[Weight] = 10.0
+    similarity: Hole[Annotated[Weight, Float(1.0, 100.0, log=True)]] = 10.0
     patch: Hole[Annotated[int, Field(ge=1)]] = 2
     critic: Hole[Weight] = 0.1

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Categorical, Float, Integer
 from search_spaces.recipe.augment import Augmentation, Share
 from search_spaces.spec import Hole
 
 Positive = Annotated[float, Field(gt=0)]
+Detail = Annotated[float, Field(gt=0, le=1)]
 DETECTION = frozenset({"detection"})
+OVERLAPS: Categorical[Any] = Categorical(
+    {"all": (0.0, 0.1, 0.3, 0.5, 0.7, 0.9), "loose": (0.0, 0.1, 0.3), "tight": (0.5, 0.7, 0.9)}
+)
+STAGES: Categorical[Any] = Categorical({"fall": (1.0, 0.5), "fall_twice": (1.0, 0.5, 0.25), "rise": (0.5, 1.0)})
 
 
 class Cropping(Augmentation):
@@ -24,7 +30,7 @@ class Crop(Cropping):
     """
 
     kind: Literal["crop"] = "crop"
-    padding: Hole[Annotated[float, Field(ge=0, le=0.5)]] = 0.125
+    padding: Hole[Annotated[float, Field(ge=0, le=0.5), Float(0.0625, 0.25)]] = 0.125
 
 
 class ResizedCrop(Cropping):
@@ -37,7 +43,7 @@ class ResizedCrop(Cropping):
     """
 
     kind: Literal["resized_crop"] = "resized_crop"
-    smallest: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.08
+    smallest: Hole[Annotated[float, Field(gt=0, le=1), Float(0.08, 0.9)]] = 0.08
     largest: Hole[Annotated[float, Field(gt=0, le=1)]] = 1.0
     aspect: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.75
 
@@ -60,7 +66,7 @@ class IouCrop(Cropping):
     tasks: ClassVar[frozenset[str]] = DETECTION
 
     kind: Literal["iou_crop"] = "iou_crop"
-    overlaps: Hole[tuple[Share, ...]] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+    overlaps: Hole[Annotated[tuple[Share, ...], OVERLAPS]] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
     smallest: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.3
 
 
@@ -74,21 +80,27 @@ class ZoomOut(Augmentation):
 
     kind: Literal["zoom_out"] = "zoom_out"
     p: Hole[Share] = 0.5
-    largest: Hole[Annotated[float, Field(ge=1)]] = 4.0
+    largest: Hole[Annotated[float, Field(ge=1), Float(1.0, 4.0)]] = 4.0
 
 
 class Flip(Augmentation):
-    """Mirrors left and right with probability `p`."""
+    """Mirrors left and right with probability `p`.
+
+    Paper: Krizhevsky et al., ImageNet Classification with Deep CNNs, 2012, section 4.1.
+    """
 
     kind: Literal["flip"] = "flip"
     p: Hole[Share] = 0.5
 
 
 class Rotation(Augmentation):
-    """Turns an image about its centre by an angle uniform in [-`degrees`, `degrees`], counterclockwise."""
+    """Turns an image about its centre by an angle uniform in [-`degrees`, `degrees`], counterclockwise.
+
+    Paper: Simard et al., Best Practices for Convolutional Neural Networks, 2003, section 2.
+    """
 
     kind: Literal["rotation"] = "rotation"
-    degrees: Hole[Annotated[float, Field(ge=0, le=180)]] = 15.0
+    degrees: Hole[Annotated[float, Field(ge=0, le=180), Float(0.0, 45.0)]] = 15.0
 
 
 class CopyPaste(Augmentation):
@@ -103,8 +115,8 @@ class CopyPaste(Augmentation):
     tasks: ClassVar[frozenset[str]] = DETECTION
 
     kind: Literal["copy_paste"] = "copy_paste"
-    copies: Hole[Annotated[int, Field(ge=1)]] = 3
-    small: Hole[Share] = 0.25
+    copies: Hole[Annotated[int, Field(ge=1), Integer(1, 5)]] = 3
+    small: Hole[Annotated[Share, Float(0.1, 0.4)]] = 0.25
     scale: Hole[Annotated[float, Field(ge=0, lt=1)]] = 0.2
     degrees: Hole[Annotated[float, Field(ge=0, le=180)]] = 15.0
 
@@ -123,10 +135,10 @@ class MultiScale(Resizing):
     """
 
     kind: Literal["multi_scale"] = "multi_scale"
-    smallest: Hole[Positive] = 0.75
-    largest: Hole[Positive] = 1.5
+    smallest: Hole[Annotated[Positive, Float(0.75, 1.0)]] = 0.75
+    largest: Hole[Annotated[Positive, Float(1.0, 1.5)]] = 1.5
     multiple: Hole[Annotated[int, Field(ge=1)]] = 32
-    every: Hole[Annotated[int, Field(ge=1)]] = 10
+    every: Hole[Annotated[int, Field(ge=1), Integer(1, 50)]] = 10
 
     def check(self) -> None:
         """Checks that the sizes are in order."""
@@ -143,4 +155,4 @@ class ResolutionStages(Resizing):
     """
 
     kind: Literal["resolution_stages"] = "resolution_stages"
-    shares: Hole[Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]] = (1.0, 0.5)
+    shares: Hole[Annotated[tuple[Detail, ...], Field(min_length=1), STAGES]] = (1.0, 0.5)

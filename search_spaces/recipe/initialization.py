@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Float
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole
 
-Gain = Annotated[float, Field(gt=0)]
+Gain = Annotated[float, Field(gt=0), Float(0.5, 2.0, log=True)]
 
 
 class Initialization(Trick):
@@ -62,4 +63,4 @@ class LayerTransfer(Initialization):
     kind: Literal["layer_transfer"] = "layer_transfer"
     path: str
     """Folder `best/` of an earlier search."""
-    noise: Hole[Annotated[float, Field(ge=0, le=1)]] = 0.0
+    noise: Hole[Annotated[float, Field(ge=0, le=1), Float(0.0, 0.01)]] = 0.0

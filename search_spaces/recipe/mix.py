@@ -6,12 +6,14 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Categorical, Float
 from search_spaces.recipe.augment import Share
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole
 
 # Below 0.01 the draws of Beta underflow and come out as even blends.
 Shape = Annotated[float, Field(ge=0.01)]
+Until = Annotated[Share, Categorical((0.8, 0.9, 1.0))]
 
 
 class Mix(Trick):
@@ -27,8 +29,8 @@ class Mixup(Mix):
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
 
     kind: Literal["mixup"] = "mixup"
-    alpha: Hole[Shape] = 0.2
-    until: Hole[Share] = 1.0
+    alpha: Hole[Annotated[Shape, Float(0.01, 1.0)]] = 0.2
+    until: Hole[Until] = 1.0
 
 
 class Ricap(Mix):
@@ -42,8 +44,8 @@ class Ricap(Mix):
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
 
     kind: Literal["ricap"] = "ricap"
-    beta: Hole[Shape] = 0.3
-    until: Hole[Share] = 1.0
+    beta: Hole[Annotated[Shape, Float(0.1, 1.0)]] = 0.3
+    until: Hole[Until] = 1.0
 
 
 class DetectionMixup(Mix):
@@ -57,5 +59,5 @@ class DetectionMixup(Mix):
     tasks: ClassVar[frozenset[str]] = frozenset({"detection"})
 
     kind: Literal["detection_mixup"] = "detection_mixup"
-    alpha: Hole[Shape] = 1.5
-    until: Hole[Share] = 1.0
+    alpha: Hole[Annotated[Shape, Float(1.0, 2.0)]] = 1.5
+    until: Hole[Until] = 1.0

@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Float
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole
 
 Rate = Annotated[float, Field(gt=0)]
-Decay = Annotated[float, Field(ge=0)]
+Decay = Annotated[float, Field(ge=0), Float(1e-6, 1e-2, log=True)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Step = Annotated[Rate, Float(1e-5, 1.0, log=True)]
 
 
 class Optimizer(Trick):
@@ -25,8 +27,8 @@ class Sgd(Optimizer):
     """
 
     kind: Literal["sgd"] = "sgd"
-    lr: Hole[Rate] = 0.1
-    momentum: Hole[Fraction] = 0.9
+    lr: Hole[Step] = 0.1
+    momentum: Hole[Annotated[Fraction, Float(0.8, 0.99)]] = 0.9
     nesterov: Hole[bool] = True
     weight_decay: Hole[Decay] = 5e-4
     decay_bias_and_norm: Hole[bool] = False
@@ -39,11 +41,11 @@ class AdamW(Optimizer):
     """
 
     kind: Literal["adamw"] = "adamw"
-    lr: Hole[Rate] = 2e-3
+    lr: Hole[Step] = 2e-3
     beta1: Hole[Fraction] = 0.9
     beta2: Hole[Fraction] = 0.999
     epsilon: Hole[Rate] = 1e-8
-    weight_decay: Hole[Decay] = 0.05
+    weight_decay: Hole[Decay] = 0.01
     decay_bias_and_norm: Hole[bool] = False
 
 
@@ -54,7 +56,7 @@ class Adam(Optimizer):
     """
 
     kind: Literal["adam"] = "adam"
-    lr: Hole[Rate] = 1e-3
+    lr: Hole[Step] = 1e-3
     beta1: Hole[Fraction] = 0.9
     beta2: Hole[Fraction] = 0.999
     epsilon: Hole[Rate] = 1e-8
@@ -65,16 +67,15 @@ class Adam(Optimizer):
 class AdaBound(Optimizer):
     """Adam whose rate a weight is clipped to bounds that close in on `final_lr`: Adam at first, SGD at last.
 
-    `amsbound` divides by the largest second moment so far. Range worth searching: final_lr 0.01 to 1, gamma 1e-4 to
-    1e-2.
+    `amsbound` divides by the largest second moment so far.
 
     Paper: Luo et al., Adaptive Gradient Methods with Dynamic Bound of Learning Rate, 2019, 1902.09843, algorithm 2.
     """
 
     kind: Literal["adabound"] = "adabound"
-    lr: Hole[Rate] = 1e-3
-    final_lr: Hole[Rate] = 0.1
-    gamma: Hole[Rate] = 1e-3
+    lr: Hole[Step] = 1e-3
+    final_lr: Hole[Annotated[Rate, Float(0.01, 1.0, log=True)]] = 0.1
+    gamma: Hole[Annotated[Rate, Float(1e-4, 1e-2, log=True)]] = 1e-3
     beta1: Hole[Fraction] = 0.9
     beta2: Hole[Fraction] = 0.999
     epsilon: Hole[Rate] = 1e-8
@@ -84,12 +85,15 @@ class AdaBound(Optimizer):
 
 
 class TwoPhase(Optimizer):
-    """One optimizer for the first `switch` of training, then another, which starts without moments."""
+    """One optimizer for the first `switch` of training, then another, which starts without moments.
+
+    Paper: Keskar and Socher, Improving Generalization Performance by Switching from Adam to SGD, 2017, 1712.07628.
+    """
 
     kind: Literal["two_phase"] = "two_phase"
     first: Hole[Optimizer] = Adam()
     second: Hole[Optimizer] = Sgd()
-    switch: Hole[Annotated[float, Field(ge=0, le=1)]] = 0.5
+    switch: Hole[Annotated[float, Field(ge=0, le=1), Float(0.25, 0.75)]] = 0.5
 
     def check(self) -> None:
         """Refuses phases of phases."""
@@ -104,4 +108,4 @@ class ClipGradients(Trick):
     """
 
     kind: Literal["clip_gradients"] = "clip_gradients"
-    norm: Hole[Rate] = 1.0
+    norm: Hole[Annotated[Rate, Float(0.1, 10.0, log=True)]] = 1.0

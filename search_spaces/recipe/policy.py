@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Float, Integer
 from search_spaces.recipe.augment import Augmentation
 from search_spaces.spec import Hole
 
@@ -28,11 +29,12 @@ class RandAugment(Policy):
     """`operations` different operations out of 15, all of strength `magnitude` on a scale up to 30.
 
     Paper: Cubuk et al., RandAugment, 2020, 1909.13719, section 3.
+    Deviation: 30 stands for the greatest strength below it, for kornia takes no other.
     """
 
     kind: Literal["rand_augment"] = "rand_augment"
-    operations: Hole[Annotated[int, Field(ge=1, le=15)]] = 2
-    magnitude: Hole[Annotated[float, Field(gt=0, lt=30)]] = 10.0
+    operations: Hole[Annotated[int, Field(ge=1, le=15), Integer(1, 3)]] = 2
+    magnitude: Hole[Annotated[float, Field(gt=0, le=30), Float(1.0, 30.0)]] = 10.0
 
 
 class TrivialAugment(Policy):

@@ -1,18 +1,29 @@
 """The default recipe space of each task: every trick that it can use is on or off, and varies within its range.
 
 What excludes one another is the options of one choice, so that it cannot meet: mixup and RICAP, the crops, the
-policies. Teachers and runs to transfer weights from are left out, for they have to be named.
+policies. Ranges are those of the specs' fields; what is measured in epochs ends at a part of the trial's. A teacher and
+a run to transfer weights from have to be named, so that they are arguments.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from search_spaces.domains import Categorical, Float, Integer
+from search_spaces.domains import Categorical, Float
 from search_spaces.recipe.augment import Cutout, Erasing, Normalize
 from search_spaces.recipe.boxes import BalancedSampling, Ciou, Diou, Giou, Iou, IouAssignment, SmoothL1
 from search_spaces.recipe.color import Color, PcaColor
+from search_spaces.recipe.distillation import (
+    Distillation,
+    HolisticDistillation,
+    PairwiseDistillation,
+    SoftDistillation,
+    Teacher,
+)
 from search_spaces.recipe.evaluation import MultiScaleTest
+from search_spaces.recipe.gates import SkipPenalty, TargetRate
 from search_spaces.recipe.geometry import (
     CopyPaste,
     Crop,
@@ -24,7 +35,7 @@ from search_spaces.recipe.geometry import (
     Rotation,
     ZoomOut,
 )
-from search_spaces.recipe.initialization import Kaiming, Orthogonal, Xavier
+from search_spaces.recipe.initialization import Kaiming, LayerTransfer, Orthogonal, Xavier
 from search_spaces.recipe.loss import (
     AngularSoftmax,
     ArcFace,
@@ -39,7 +50,14 @@ from search_spaces.recipe.loss import (
 from search_spaces.recipe.mix import DetectionMixup, Mixup, Ricap
 from search_spaces.recipe.optimizer import AdaBound, Adam, AdamW, ClipGradients, Sgd, TwoPhase
 from search_spaces.recipe.policy import AutoAugment, RandAugment, TrivialAugment
-from search_spaces.recipe.recipe import ClassificationRecipe, DetectionRecipe, LanguageRecipe, SegmentationRecipe
+from search_spaces.recipe.ranges import ranges, varied
+from search_spaces.recipe.recipe import (
+    ClassificationRecipe,
+    DetectionRecipe,
+    LanguageRecipe,
+    Recipe,
+    SegmentationRecipe,
+)
 from search_spaces.recipe.regularization import L1, BatchNorm, Dropout, DropPath, EarlyStopping, Ema
 from search_spaces.recipe.sampling import BalanceClasses, EasyFirst, OversampleSmall, Staged
 from search_spaces.recipe.schedule import (
@@ -54,150 +72,148 @@ from search_spaces.recipe.schedule import (
     StepDecay,
 )
 from search_spaces.recipe.suppression import DiouNms, HardNms, SoftNms, WeightedNms
+from search_spaces.recipe.trick import Trick
 from search_spaces.spec import hole
 from search_spaces.template import preset
 
-T = TypeVar("T")
+TeacherData = Teacher | Mapping[str, Any] | None
+TransferData = Mapping[str, Any] | None
+# What each form of soft suppression does not read.
+_UNREAD: dict[str, dict[str, float]] = {"linear": {"sigma": 0.5}, "gaussian": {"threshold": 0.3}}
 
 
 def _one_of(*options: Any) -> Any:
     return hole(Categorical(options))
 
 
-def _float(low: float, high: float, log: bool = False) -> float:
-    return hole(Float(low=low, high=high, log=log))
+def _maybe(*tricks: type[Trick]) -> Any:
+    """None, or one of some tricks, each varied."""
+    return _one_of(None, *_each(*tricks))
 
 
-def _integer(low: int, high: int, step: int = 1) -> int:
-    return hole(Integer(low=low, high=high, step=step))
+def _each(*tricks: type[Trick]) -> tuple[Trick, ...]:
+    return tuple(varied(trick) for trick in tricks)
 
 
-def _shared(epochs: int) -> dict[str, Any]:
-    """The choices of every task."""
-    sgd = Sgd(lr=_float(0.01, 1.0, log=True), momentum=_float(0.8, 0.99), weight_decay=_float(1e-5, 1e-2, log=True))
-    adam = Adam(lr=_float(1e-4, 1e-2, log=True))
+def _of(spec: type[Recipe], name: str) -> Any:
+    return hole(ranges(spec)[name])
+
+
+def _lasting(spec: type[Trick], low: float, high: float, **given: Any) -> Any:
+    """A varied trick whose `epochs` lie between two numbers, as far as its range has them."""
+    whole = ranges(spec)["epochs"]
+    assert isinstance(whole, Float)
+    low, high = max(low, whole.low), min(high, whole.high)
+    return varied(spec, epochs=hole(replace(whole, low=low, high=high) if low < high else whole), **given)
+
+
+def _shared(spec: type[Recipe], epochs: int, transfer: TransferData, accuracy: bool) -> dict[str, Any]:
+    """The choices of every task.
+
+    Args:
+        spec: The recipe.
+        epochs: Of a trial.
+        transfer: Fields of `LayerTransfer`; None: no weights are taken from a run.
+        accuracy: Whether the task reports a training accuracy, which may end a warmup.
+    """
+    error = {} if accuracy else {"error": None}
+    starts = (None, *_each(Xavier, Kaiming, Orthogonal))
     return {
-        "batch_size": _one_of(16, 32, 64, 128),
+        "batch_size": _of(spec, "batch_size"),
         "optimizer": _one_of(
-            sgd,
-            adam,
-            AdamW(lr=_float(1e-4, 1e-2, log=True), weight_decay=_float(1e-3, 0.2, log=True)),
-            AdaBound(
-                lr=_float(1e-4, 1e-2, log=True),
-                final_lr=_float(0.01, 1.0, log=True),
-                gamma=_float(1e-4, 1e-2, log=True),
-                amsbound=_one_of(False, True),
-            ),
-            TwoPhase(first=adam, second=sgd, switch=_float(0.25, 0.75)),
+            *_each(Sgd, Adam, AdamW, AdaBound), varied(TwoPhase, first=varied(Adam), second=varied(Sgd))
         ),
         "schedule": _one_of(
             Constant(),
-            Cosine(final=_float(0.0, 0.1)),
-            CosineRestarts(cycles=_integer(2, 4)),
-            StepDecay(epochs=_float(max(1.0, epochs / 4), max(2.0, epochs / 2)), gamma=_float(0.1, 0.5)),
-            MultiStepDecay(gamma=_float(0.1, 0.5)),
-            Plateau(gamma=_float(0.1, 0.5), patience=_integer(2, 10)),
+            varied(Cosine),
+            varied(CosineRestarts),
+            _lasting(StepDecay, max(1.0, epochs / 4), max(2.0, epochs / 2)),
+            varied(MultiStepDecay),
+            varied(Plateau),
         ),
-        "warmup": _one_of(
-            None,
-            GradualWarmup(epochs=_float(0.5, max(1.0, min(10.0, epochs / 2))), start=_float(0.01, 0.5)),
-            ConstantWarmup(factor=_float(0.01, 0.3), iterations=_integer(50, 400, step=50)),
-        ),
-        "scaling": _one_of(None, RateScaling(rule=_one_of("linear", "sqrt"))),
-        "clip": _one_of(None, ClipGradients(norm=_float(0.1, 10.0, log=True))),
-        "init": _one_of(
-            None,
-            Xavier(distribution=_one_of("uniform", "normal")),
-            Kaiming(fan=_one_of("in", "out")),
-            Orthogonal(),
-        ),
-        "l1": _one_of(None, L1(weight=_float(1e-7, 1e-4, log=True))),
-        "ema": _one_of(None, Ema(decay=_float(0.9, 0.999))),
-        "early_stopping": _one_of(None, EarlyStopping(patience=_integer(3, 20))),
+        "warmup": _one_of(None, _lasting(GradualWarmup, 0.0, max(1.0, epochs / 2)), varied(ConstantWarmup, **error)),
+        "scaling": _maybe(RateScaling),
+        "clip": _maybe(ClipGradients),
+        "init": _one_of(*starts) if transfer is None else _one_of(*starts, varied(LayerTransfer, **transfer)),
+        "l1": _maybe(L1),
+        "dropout": _maybe(Dropout),
+        "ema": _maybe(Ema),
+        "early_stopping": _maybe(EarlyStopping),
     }
 
 
-def _images(epochs: int) -> dict[str, Any]:
-    """The choices of all tasks on images."""
-    return _shared(epochs) | {
-        "batch_norm": _one_of(None, BatchNorm(momentum=_float(0.01, 0.5, log=True))),
-        "drop_path": _one_of(None, DropPath(rate=_float(0.05, 0.5))),
-        "normalize": Normalize(statistics=_one_of("dataset", "imagenet", "none")),
-        "balance": _one_of(None, BalanceClasses(power=_float(0.0, 1.0))),
-        "curriculum": _one_of(
-            None,
-            EasyFirst(start=_float(0.1, 0.5), epochs=_float(1.0, max(2.0, epochs / 2))),
-            Staged(epochs=_float(0.5, max(1.0, epochs / 4)), frozen=_float(0.25, 0.75)),
-        ),
-        "crop": _one_of(None, _crop(), _resized_crop()),
-        "flip": _one_of(None, Flip()),
-        "rotation": _one_of(None, Rotation(degrees=_float(1.0, 45.0))),
-        "auto": _one_of(
-            None,
-            AutoAugment(policy=_one_of("cifar10", "imagenet", "svhn")),
-            RandAugment(operations=_integer(1, 3), magnitude=_float(1.0, 29.0)),
-            TrivialAugment(),
-        ),
-        "color": _one_of(
-            None,
-            Color(
-                brightness=_float(0.0, 0.8), contrast=_float(0.0, 0.8), saturation=_float(0.0, 0.8), hue=_float(0, 0.1)
-            ),
-        ),
-        "pca_color": _one_of(None, PcaColor(sigma=_float(0.01, 0.5))),
-        "scale": _one_of(None, MultiScale(every=_integer(1, 50)), ResolutionStages()),
-        "erasing": _one_of(
-            None,
-            Erasing(p=_float(0.1, 0.9), largest=_float(0.1, 0.4), fill=_one_of("black", "mean", "noise")),
-        ),
-        "cutout": _one_of(None, Cutout(length=_float(0.125, 0.75))),
-        "precision": "float32",
+def _images(spec: type[Recipe], epochs: int, transfer: TransferData, accuracy: bool = False) -> dict[str, Any]:
+    """The choices of all tasks on images; arguments as above."""
+    return _shared(spec, epochs, transfer, accuracy) | {
+        "batch_norm": _maybe(BatchNorm),
+        "drop_path": _maybe(DropPath),
+        "normalize": varied(Normalize),
+        "balance": _maybe(BalanceClasses),
+        "curriculum": _one_of(None, _lasting(EasyFirst, 1.0, max(2.0, epochs / 2)), _staged(epochs)),
+        "crop": _maybe(Crop, ResizedCrop),
+        "flip": _maybe(Flip),
+        "rotation": _maybe(Rotation),
+        "auto": _maybe(AutoAugment, RandAugment, TrivialAugment),
+        "color": _maybe(Color),
+        "pca_color": _maybe(PcaColor),
+        "scale": _maybe(MultiScale, ResolutionStages),
+        "erasing": _maybe(Erasing),
+        "cutout": _maybe(Cutout),
+        "label_smoothing": _maybe(LabelSmoothing),
+        "prediction": _maybe(MultiScaleTest),
     }
 
 
-def _crop() -> Crop:
-    return Crop(padding=_float(0.0625, 0.25))
+def _staged(epochs: int) -> Any:
+    return _lasting(Staged, 0.5, max(1.0, epochs / 4))
 
 
-def _resized_crop() -> ResizedCrop:
-    return ResizedCrop(smallest=_float(0.08, 0.9))
-
-
-def _smoothing() -> LabelSmoothing:
-    return LabelSmoothing(epsilon=_float(0.01, 0.2), variant=_one_of("uniform", "others"))
-
-
-def _focal() -> Focal:
-    return Focal(gamma=_float(0.0, 5.0), alpha=_float(0.1, 0.9))
+def _taught(teacher: TeacherData, *kinds: type[Distillation]) -> Any:
+    """None, or one of some distillations from a teacher, where there is one."""
+    if teacher is None:
+        return None
+    teachers = (Teacher.from_data(teacher),)
+    return _one_of(None, *(varied(kind, teachers=teachers, average="mean") for kind in kinds))
 
 
 @preset("recipe-classification")
-def recipe_classification(epochs: int = 8, aux: bool = False) -> ClassificationRecipe:
+def recipe_classification(
+    epochs: int = 8,
+    aux: bool = False,
+    maps: bool = False,
+    gates: bool = False,
+    teacher: TeacherData = None,
+    transfer: TransferData = None,
+) -> ClassificationRecipe:
     """Returns the default recipe space of classification.
 
     Args:
         epochs: That trials run for; what is measured in epochs varies up to a part of them.
         aux: Whether the network has auxiliary heads, which deep supervision needs.
+        maps: Whether network and teacher return feature maps, which pair-wise distillation needs.
+        gates: Whether the network leaves out units, whose gates then have a price.
+        teacher: A network to learn from: an earlier run, or one that is trained first; None: no distillation.
+        transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
     """
-    until = _one_of(0.8, 0.9, 1.0)
+    kinds = (SoftDistillation, PairwiseDistillation) if maps else (SoftDistillation,)
     return ClassificationRecipe(
-        **_images(epochs),
-        dropout=_one_of(None, Dropout(rate=_float(0.05, 0.5))),
-        mix=_one_of(None, Mixup(alpha=_float(0.05, 1.0), until=until), Ricap(beta=_float(0.1, 1.0), until=until)),
-        label_smoothing=_one_of(None, _smoothing()),
-        loss=_one_of(None, _focal()),
-        margin=_one_of(
-            None,
-            ArcFace(scale=_float(8.0, 64.0, log=True), margin=_float(0.1, 0.5), easy=_one_of(False, True)),
-            AngularSoftmax(margin=_integer(1, 4)),
-        ),
-        deep_supervision=_one_of(None, DeepSupervision(weight=_float(0.1, 1.0))) if aux else None,
+        **_images(ClassificationRecipe, epochs, transfer, accuracy=True),
+        distillation=_taught(teacher, *kinds),
+        mix=_maybe(Mixup, Ricap),
+        loss=_maybe(Focal),
+        margin=_maybe(ArcFace, AngularSoftmax),
+        deep_supervision=_maybe(DeepSupervision) if aux else None,
+        gates=_maybe(TargetRate, SkipPenalty) if gates else None,
     )
 
 
 @preset("recipe-segmentation")
 def recipe_segmentation(
-    epochs: int = 8, aux: bool = False, edges: bool = False, smoothing: bool = False
+    epochs: int = 8,
+    aux: bool = True,
+    edges: bool = True,
+    teacher: TeacherData = None,
+    transfer: TransferData = None,
 ) -> SegmentationRecipe:
     """Returns the default recipe space of segmentation.
 
@@ -205,69 +221,61 @@ def recipe_segmentation(
         epochs: That trials run for; what is measured in epochs varies up to a part of them.
         aux: Whether the network has auxiliary heads, which deep supervision needs.
         edges: Whether the network predicts edges, which the edge and dual-task losses need.
-        smoothing: Whether labels may be smoothed, which goes with cross-entropy alone, in place of other losses.
+        teacher: A network to learn from: an earlier run, or one that is trained first; None: no distillation.
+        transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
     """
-    boundary = BoundaryFocal(gamma=_float(0.0, 5.0), weight=_float(1.0, 8.0), bands=_integer(1, 5))
     return SegmentationRecipe(
-        **_images(epochs),
-        loss=None if smoothing else _one_of(None, _focal(), boundary),
-        label_smoothing=_one_of(None, _smoothing()) if smoothing else None,
-        deep_supervision=_one_of(None, DeepSupervision(weight=_float(0.1, 1.0))) if aux else None,
-        edge_loss=_one_of(None, EdgeLoss(weight=_float(1.0, 40.0, log=True))) if edges else None,
-        dual_task=_one_of(None, DualTask(boundary=_float(0.1, 2.0), edge=_float(0.1, 2.0))) if edges else None,
-        uncertainty=_one_of(None, UncertaintyWeighting()) if edges else None,
-        prediction=_one_of(None, MultiScaleTest()),
+        **_images(SegmentationRecipe, epochs, transfer),
+        distillation=_taught(teacher, SoftDistillation, PairwiseDistillation, HolisticDistillation),
+        loss=_maybe(Focal, BoundaryFocal),
+        deep_supervision=_maybe(DeepSupervision) if aux else None,
+        edge_loss=_maybe(EdgeLoss) if edges else None,
+        dual_task=_maybe(DualTask) if edges else None,
+        uncertainty=_maybe(UncertaintyWeighting),
     )
 
 
 @preset("recipe-detection")
-def recipe_detection(epochs: int = 8) -> DetectionRecipe:
+def recipe_detection(epochs: int = 8, transfer: TransferData = None) -> DetectionRecipe:
     """Returns the default recipe space of detection.
 
     Args:
         epochs: That trials run for; what is measured in epochs varies up to a part of them.
+        transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
     """
-    small = _float(0.1, 0.4)
-    box_losses = (Iou, Giou, Diou, Ciou)
+    soft = {form: varied(SoftNms, form=form, **fixed) for form, fixed in _UNREAD.items()}
+    suppressions = {"hard_nms": varied(HardNms)} | {f"soft_nms_{form}": spec for form, spec in soft.items()}
     return DetectionRecipe(
-        **_images(epochs)
-        | {
-            "balance": _one_of(
-                None, BalanceClasses(power=_float(0.0, 1.0)), OversampleSmall(ratio=_float(2.0, 4.0), small=small)
-            ),
-            "crop": _one_of(None, _crop(), _resized_crop(), IouCrop()),
-        },
-        copy_paste=_one_of(None, CopyPaste(copies=_integer(1, 5), small=small)),
-        zoom_out=_one_of(None, ZoomOut(largest=_float(1.5, 4.0))),
-        mix=_one_of(None, DetectionMixup(alpha=_float(1.0, 2.0), until=_one_of(0.8, 0.9, 1.0))),
-        loss=_one_of(None, _focal()),
-        box_loss=_one_of(
-            SmoothL1(beta=_float(0.1, 1.0, log=True), weight=_float(0.5, 4.0)),
-            *(loss(weight=_float(0.5, 4.0)) for loss in box_losses),
+        **_images(DetectionRecipe, epochs, transfer)
+        | {"balance": _maybe(BalanceClasses, OversampleSmall), "crop": _maybe(Crop, ResizedCrop, IouCrop)},
+        copy_paste=_maybe(CopyPaste),
+        zoom_out=_maybe(ZoomOut),
+        mix=_maybe(DetectionMixup),
+        loss=_maybe(Focal),
+        box_loss=_one_of(*_each(SmoothL1, Iou, Giou, Diou, Ciou)),
+        uncertainty=_maybe(UncertaintyWeighting),
+        assignment=varied(IouAssignment),
+        sampling=_maybe(BalancedSampling),
+        region_sampling=varied(BalancedSampling),
+        suppression=hole(
+            Categorical({**suppressions, "diou_nms": varied(DiouNms), "weighted_nms": varied(WeightedNms)})
         ),
-        assignment=IouAssignment(positive=_float(0.5, 0.7), negative=_float(0.3, 0.5)),
-        sampling=_one_of(None, BalancedSampling(number=_one_of(64, 128, 256), positive=_float(0.25, 0.5))),
-        region_sampling=BalancedSampling(number=_one_of(64, 128), positive=_float(0.25, 0.5)),
-        suppression=_one_of(
-            HardNms(threshold=_float(0.3, 0.7)),
-            SoftNms(form=_one_of("linear", "gaussian")),
-            DiouNms(threshold=_float(0.3, 0.7)),
-            WeightedNms(threshold=_float(0.3, 0.7)),
-        ),
-        prediction=_one_of(None, MultiScaleTest()),
     )
 
 
 @preset("recipe-language")
-def recipe_language(epochs: int = 8) -> LanguageRecipe:
-    """Returns the default recipe space of language modelling; its dropouts belong to the architecture.
+def recipe_language(epochs: int = 8, teacher: TeacherData = None, transfer: TransferData = None) -> LanguageRecipe:
+    """Returns the default recipe space of language modelling; further dropouts belong to the architecture.
 
     Args:
         epochs: That trials run for; what is measured in epochs varies up to a part of them.
+        teacher: A network to learn from: an earlier run, or one that is trained first; None: no distillation.
+        transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
     """
     return LanguageRecipe(
-        **_shared(epochs),
-        bptt=_one_of(16, 32, 64, 128),
-        curriculum=_one_of(None, Staged(epochs=_float(0.5, max(1.0, epochs / 4)), frozen=_float(0.25, 0.75))),
-        label_smoothing=_one_of(None, _smoothing()),
+        **_shared(LanguageRecipe, epochs, transfer, accuracy=True),
+        distillation=_taught(teacher, SoftDistillation),
+        bptt=_of(LanguageRecipe, "bptt"),
+        curriculum=_one_of(None, _staged(epochs)),
+        label_smoothing=_maybe(LabelSmoothing),
     )

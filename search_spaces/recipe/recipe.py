@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from search_spaces.domains import Domain
-from search_spaces.errors import SpecError, join
+from search_spaces.domains import Categorical
+from search_spaces.errors import SpecError
 from search_spaces.messages import located
 from search_spaces.recipe.augment import Cutout, Erasing, Normalize
 from search_spaces.recipe.boxes import Assignment, BalancedSampling, BoxLoss, IouAssignment, SmoothL1
@@ -36,7 +36,10 @@ from search_spaces.recipe.sampling import Balance, Curriculum
 from search_spaces.recipe.schedule import Cosine, GradualWarmup, RateScaling, Schedule, Warmup
 from search_spaces.recipe.suppression import HardNms, Suppression
 from search_spaces.recipe.trick import Trick
-from search_spaces.spec import Hole, Spec, children, kinds
+from search_spaces.spec import Hole, Spec, kinds, specs
+
+Batch = Annotated[int, Field(ge=1), Categorical((16, 32, 64, 128))]
+SmallBatch = Annotated[int, Field(ge=1), Categorical((8, 16, 32, 64))]
 
 
 class Recipe(Spec):
@@ -45,18 +48,17 @@ class Recipe(Spec):
     task: ClassVar[str | None] = None
     """Name of the task whose recipe it is; tricks for other tasks are refused."""
 
-    batch_size: Hole[Annotated[int, Field(ge=1)]] = 64
+    batch_size: Hole[Batch] = 64
     optimizer: Hole[Optimizer] = Sgd()
     schedule: Hole[Schedule] = Cosine()
-    warmup: Hole[Warmup | None] = GradualWarmup()
+    warmup: Hole[Warmup | None] = GradualWarmup(epochs=1.0)
+    """Shorter than by itself, for trials are short."""
     scaling: Hole[RateScaling | None] = None
     clip: Hole[ClipGradients | None] = None
 
     init: Hole[Initialization | None] = None
-    batch_norm: Hole[BatchNorm | None] = None
     l1: Hole[L1 | None] = None
     dropout: Hole[Dropout | None] = None
-    drop_path: Hole[DropPath | None] = None
     ema: Hole[Ema | None] = None
     early_stopping: Hole[EarlyStopping | None] = None
     distillation: Hole[Distillation | None] = None
@@ -76,8 +78,8 @@ class Recipe(Spec):
 
     @model_validator(mode="after")
     def _refuse_tricks_of_others(self) -> Self:
-        for path, trick in _tricks(self):
-            if self.task is not None and self.task not in trick.tasks:
+        for path, trick in specs(self):
+            if isinstance(trick, Trick) and self.task is not None and self.task not in trick.tasks:
                 kind = str(trick.to_data()["kind"])
                 offered = [name for name, spec in kinds(type(trick).__mro__[1]).items() if _fits(spec, self.task)]
                 raise located(type(self), _foreign(kind, sorted(trick.tasks), self.task, offered, path))
@@ -102,10 +104,15 @@ class ImageRecipe(Recipe):
         "cutout",
         "mix",
     )
-    """The order in which a batch is changed; the one place that says it. A recipe skips what it has no field for."""
+    """The order in which a batch is changed; the one place that says it. A recipe skips what it has no field for.
+
+    Labels are smoothed before anything, so that mixes blend smoothed labels.
+    """
 
     normalize: Hole[Normalize] = Normalize()
     balance: Hole[Balance | None] = None
+    batch_norm: Hole[BatchNorm | None] = None
+    drop_path: Hole[DropPath | None] = None
 
     crop: Hole[Cropping | None] = None
     flip: Hole[Flip | None] = None
@@ -131,6 +138,7 @@ class ClassificationRecipe(ImageRecipe):
     deep_supervision: Hole[DeepSupervision | None] = None
     gates: Hole[GateLoss | None] = None
     """What open gates of a network of dynamic depth cost; without gates it is not used."""
+    prediction: Hole[Prediction | None] = None
 
 
 class SegmentationRecipe(ImageRecipe):
@@ -138,11 +146,11 @@ class SegmentationRecipe(ImageRecipe):
 
     task: ClassVar[str | None] = "segmentation"
 
-    batch_size: Hole[Annotated[int, Field(ge=1)]] = 8
+    batch_size: Hole[SmallBatch] = 8
     optimizer: Hole[Optimizer] = AdamW(lr=4e-3, weight_decay=0.01)
 
     loss: Hole[Loss | None] = None
-    """None: cross-entropy, which alone can have smoothed labels."""
+    """None: cross-entropy."""
     label_smoothing: Hole[LabelSmoothing | None] = None
     deep_supervision: Hole[DeepSupervision | None] = None
     edge_loss: Hole[EdgeLoss | None] = None
@@ -150,29 +158,14 @@ class SegmentationRecipe(ImageRecipe):
     uncertainty: Hole[UncertaintyWeighting | None] = None
     prediction: Hole[Prediction | None] = None
 
-    @model_validator(mode="after")
-    def _refuse_smoothing_if_fixed(self) -> Self:
-        if not isinstance(self.loss, Domain) and not isinstance(self.label_smoothing, Domain):
-            try:
-                self.check()
-            except SpecError as error:
-                raise located(type(self), error) from None
-        return self
-
-    def check(self) -> None:
-        """Refuses smoothed labels in a loss that has none."""
-        if self.loss is not None and self.label_smoothing is not None:
-            kind, allowed = str(self.loss.to_data()["kind"]), "loss or label_smoothing: null"
-            raise SpecError("label smoothing goes with cross-entropy", kind, allowed, "label_smoothing")
-
 
 class DetectionRecipe(ImageRecipe):
     """How a network learns to find objects."""
 
     task: ClassVar[str | None] = "detection"
 
-    batch_size: Hole[Annotated[int, Field(ge=1)]] = 16
-    optimizer: Hole[Optimizer] = AdamW(lr=2e-3)
+    batch_size: Hole[SmallBatch] = 16
+    optimizer: Hole[Optimizer] = AdamW(lr=2e-3, weight_decay=0.05)
     clip: Hole[ClipGradients | None] = ClipGradients(norm=10.0)
 
     copy_paste: Hole[CopyPaste | None] = None
@@ -181,7 +174,10 @@ class DetectionRecipe(ImageRecipe):
 
     loss: Hole[Loss | None] = Focal()
     """Of the classes of anchors, each by itself; None: cross-entropy. A second stage has cross-entropy of all."""
+    label_smoothing: Hole[LabelSmoothing | None] = None
+    """Of anchors with an object; in a second stage of all proposals, with the background as a class of its own."""
     box_loss: Hole[BoxLoss] = SmoothL1()
+    uncertainty: Hole[UncertaintyWeighting | None] = None
     assignment: Hole[Assignment] = IouAssignment()
     sampling: Hole[BalancedSampling | None] = None
     region_assignment: Hole[Assignment] = IouAssignment(positive=0.5, negative=0.5, low_quality=False)
@@ -196,24 +192,15 @@ class LanguageRecipe(Recipe):
 
     task: ClassVar[str | None] = "language"
 
-    batch_size: Hole[Annotated[int, Field(ge=1)]] = 32
+    batch_size: Hole[Batch] = 32
     optimizer: Hole[Optimizer] = AdamW(lr=4e-3, weight_decay=1e-3)
     clip: Hole[ClipGradients | None] = ClipGradients()
-    bptt: Hole[Annotated[int, Field(ge=1)]] = 64
+    bptt: Hole[Annotated[int, Field(ge=1), Categorical((16, 32, 64, 128))]] = 64
     """Tokens that gradients flow back through; the state of the network goes on behind them."""
     label_smoothing: Hole[LabelSmoothing | None] = None
 
 
 _RECIPES = (ClassificationRecipe, SegmentationRecipe, DetectionRecipe, LanguageRecipe)
-
-
-def _tricks(node: Any, path: str = "") -> Iterator[tuple[str, Trick]]:
-    """Yields the tricks below a spec, those among the options of a hole included."""
-    if isinstance(node, Trick):
-        yield path, node
-    parts = node.branches().items() if isinstance(node, Domain) else children(node)
-    for name, part in parts:
-        yield from _tricks(part, join(path, name))
 
 
 def _fits(spec: type[Spec], task: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Float
 from search_spaces.recipe.augment import Share
 from search_spaces.recipe.trick import IMAGE_TASKS, Trick
 from search_spaces.spec import Hole
@@ -26,7 +27,7 @@ class BalanceClasses(Balance):
     """
 
     kind: Literal["balance_classes"] = "balance_classes"
-    power: Hole[Share] = 1.0
+    power: Hole[Annotated[Share, Float(0.0, 1.0)]] = 1.0
 
 
 class OversampleSmall(Balance):
@@ -40,8 +41,8 @@ class OversampleSmall(Balance):
     tasks: ClassVar[frozenset[str]] = frozenset({"detection"})
 
     kind: Literal["oversample_small"] = "oversample_small"
-    ratio: Hole[Annotated[float, Field(ge=1)]] = 3.0
-    small: Hole[Share] = 0.25
+    ratio: Hole[Annotated[float, Field(ge=1), Float(2.0, 4.0)]] = 3.0
+    small: Hole[Annotated[Share, Float(0.1, 0.4)]] = 0.25
 
 
 class Curriculum(Trick):
@@ -60,8 +61,8 @@ class EasyFirst(Curriculum):
     tasks: ClassVar[frozenset[str]] = IMAGE_TASKS
 
     kind: Literal["easy_first"] = "easy_first"
-    start: Hole[Annotated[float, Field(gt=0, le=1)]] = 0.25
-    epochs: Hole[Epochs] = 5.0
+    start: Hole[Annotated[float, Field(gt=0, le=1), Float(0.1, 0.5)]] = 0.25
+    epochs: Hole[Annotated[Epochs, Float(1.0, 30.0)]] = 5.0
 
 
 class Staged(Curriculum):
@@ -72,5 +73,5 @@ class Staged(Curriculum):
     """
 
     kind: Literal["staged"] = "staged"
-    epochs: Hole[Epochs] = 1.0
-    frozen: Hole[Annotated[float, Field(ge=0, lt=1)]] = 0.5
+    epochs: Hole[Annotated[Epochs, Float(0.5, 10.0)]] = 1.0
+    frozen: Hole[Annotated[float, Field(ge=0, lt=1), Float(0.25, 0.75)]] = 0.5

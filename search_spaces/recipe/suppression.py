@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Float
 from search_spaces.recipe.boxes import DETECTION, Positive, Share
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole
@@ -18,10 +19,13 @@ class Suppression(Trick):
 
 
 class HardNms(Suppression):
-    """Drops those whose intersection over union with a better one that stays exceeds `threshold`."""
+    """Drops those whose intersection over union with a better one that stays exceeds `threshold`.
+
+    Paper: Girshick et al., Rich Feature Hierarchies, 2014, 1311.2524, section 2.2.
+    """
 
     kind: Literal["hard_nms"] = "hard_nms"
-    threshold: Hole[Share] = 0.5
+    threshold: Hole[Annotated[Share, Float(0.3, 0.7)]] = 0.5
 
 
 class SoftNms(Suppression):
@@ -38,8 +42,8 @@ class SoftNms(Suppression):
 
     kind: Literal["soft_nms"] = "soft_nms"
     form: Hole[Literal["linear", "gaussian"]] = "gaussian"
-    sigma: Hole[Positive] = 0.5
-    threshold: Hole[Share] = 0.3
+    sigma: Hole[Annotated[Positive, Float(0.1, 1.0)]] = 0.5
+    threshold: Hole[Annotated[Share, Float(0.3, 0.6)]] = 0.3
     floor: Hole[Annotated[float, Field(ge=0, lt=1)]] = 1e-3
 
 
@@ -50,7 +54,7 @@ class DiouNms(Suppression):
     """
 
     kind: Literal["diou_nms"] = "diou_nms"
-    threshold: Hole[Share] = 0.5
+    threshold: Hole[Annotated[Share, Float(0.4, 0.7)]] = 0.5
     beta: Hole[Positive] = 1.0
 
 
@@ -61,4 +65,4 @@ class WeightedNms(Suppression):
     """
 
     kind: Literal["weighted_nms"] = "weighted_nms"
-    threshold: Hole[Share] = 0.3
+    threshold: Hole[Annotated[Share, Float(0.2, 0.6)]] = 0.3

@@ -2,28 +2,38 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
+import torch
+from torch import nn
 
 from search_spaces.architectures.recurrent import Recurrent
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.architectures.segmenter import Segmenter
 from search_spaces.blocks.context import Aspp
 from search_spaces.blocks.decoders import DeepLabV3Plus
+from search_spaces.build import Architecture, Shape
+from search_spaces.errors import SpecError
 from search_spaces.recipe import (
     ClassificationRecipe,
     DetectionRecipe,
     LanguageRecipe,
     Recipe,
     SegmentationRecipe,
+    Trick,
 )
 from search_spaces.spec import Spec
 from tests.trainers import detectors
 from tests.trainers.examples import NETWORK, squares
 from trainers.data.scenes import Scenes
 from trainers.data.text import TextSet
+from trainers.determinism import Generators
+from trainers.learners.classification import ClassificationLearner
+from trainers.learners.detection import DetectionLearner
+from trainers.learners.language import LanguageLearner
+from trainers.learners.segmentation import SegmentationLearner
 from trainers.tasks.base import Task
 from trainers.tasks.classification import Classification, Classifier
 from trainers.tasks.detection import Detection, DetectionModel
@@ -46,6 +56,21 @@ class SmallTask:
     def spec(self, **recipe: Any) -> Any:
         settings = {"warmup": None, **self.settings, **recipe}
         return self.model(architecture=self.architecture, recipe=self.recipe(**settings))
+
+    def field(self, trick: Trick) -> str:
+        """The field of the recipe that takes a trick."""
+        for name in self.recipe.model_fields:
+            try:
+                if getattr(self.recipe.from_data({name: trick.to_data()}), name) == trick:
+                    return name
+            except SpecError:
+                continue
+        raise AssertionError(f"no field of {self.recipe.__name__} takes {trick}")
+
+    def learner(self, **recipe: Any) -> Any:
+        """What the loop trains."""
+        with Generators(5):
+            return LEARNERS[type(self.task)](self.spec(**recipe), _opened(self.open), 5, "cpu")
 
     def run(self, spec: Any, fidelity: int, **context: Any) -> list[Report]:
         trial = TrialContext("t000001", **{"seed": 5, "fidelity": fidelity, **context})
@@ -82,6 +107,12 @@ SEGMENTER = Segmenter(
     aux=(0,),
     edges=True,
 )
+LEARNERS: dict[type[Task], Any] = {
+    Classification: ClassificationLearner,
+    Segmentation: SegmentationLearner,
+    Detection: DetectionLearner,
+    Language: LanguageLearner,
+}
 SMALL: dict[str, SmallTask] = {
     "classification": SmallTask(
         Classification(), _classes, Classifier, NETWORK, ClassificationRecipe, {"batch_size": 12}
@@ -101,3 +132,42 @@ SMALL: dict[str, SmallTask] = {
         {"batch_size": 4, "bptt": 16},
     ),
 }
+
+
+class Supervised(Architecture):
+    """A small classifier with an auxiliary head, which no architecture of the project for whole images has."""
+
+    kind: Literal["supervised-for-tests"] = "supervised-for-tests"
+
+    def gives(self, output: str) -> bool:
+        return output == "aux"
+
+    def _build(self, input_shape: Shape, outputs: int) -> nn.Module:
+        return SupervisedNetwork(input_shape[0], outputs)
+
+
+class SupervisedNetwork(nn.Module):
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(channels, 6, 3), nn.BatchNorm2d(6)
+        self.aux, self.head = nn.Linear(6, outputs), nn.Linear(12, outputs)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        maps = self.norm(self.conv(images)).relu()
+        low, high = maps.mean((2, 3)), maps.amax((2, 3))
+        out = self.head(torch.cat([low, high], 1))
+        return {"out": out, "aux": self.aux(low)} if self.training else out
+
+
+# Networks for tricks that need what those of the small tasks do not have: an output, or a second stage.
+NETWORKS: dict[tuple[str, str], Spec] = {
+    ("pairwise_distillation", "classification"): Resnet(depths=(1,), widths=(6,), stem="cifar"),
+    ("deep_supervision", "classification"): Supervised(),
+    ("dropout", "detection"): detectors.network(detectors.TWO),
+}
+
+
+def small_task(task: str, trick: type[Trick]) -> SmallTask:
+    """Returns a task with a network that has what a trick needs."""
+    kind = str(trick.model_fields["kind"].default) if "kind" in trick.model_fields else ""
+    return replace(SMALL[task], architecture=NETWORKS.get((kind, task), SMALL[task].architecture))

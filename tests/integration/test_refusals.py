@@ -98,6 +98,93 @@ def test_a_wrong_search_file_is_refused(case: str, tmp_path: Path) -> None:
     assert not list((tmp_path / "runs").glob("*"))
 
 
+TASK = """\
+name: small
+task: {task}
+space: {space}
+controller: {{kind: random}}
+budget: {{trials: 3, epochs: 1}}
+objectives: [{{metric: val/loss, mode: min}}]
+resources: {{concurrency: 1}}
+"""
+RECIPES = {
+    "smoothing with one class": (
+        "{kind: language, data: {kind: text, path: one.txt}}",
+        "{recipe: {label_smoothing: {kind: label_smoothing}}}",
+        "search.yaml: space/recipe/label_smoothing: label smoothing needs two classes; set it to null; got '1 class'",
+    ),
+    "ricap in detection": (
+        "{kind: detection}",
+        "{recipe: {mix: {categorical: [null, {kind: ricap}]}}}",
+        "search.yaml: space/recipe/mix/ricap: ricap is for classification; got it in detection; allowed detection",
+    ),
+    "a range": (
+        "{kind: detection}",
+        "{recipe: {box_loss: {kind: smooth_l1, beta: -1}}}",
+        "search.yaml: space/recipe/box_loss/beta: out of range; got -1; allowed above 0",
+    ),
+    "a metric to watch": (
+        "{kind: language, data: {kind: text, path: two.txt}}",
+        "{recipe: {early_stopping: {kind: early_stopping, metric: val/acuracy}}}",
+        "search.yaml: space/recipe/early_stopping/metric: this task does not report it; got 'val/acuracy'; allowed tr",
+    ),
+    "edges": (
+        "{kind: segmentation, data: {kind: scenes, scenes: 20}}",
+        "{architecture: {kind: segmenter}, recipe: {edge_loss: {kind: edge_loss}}}",
+        "search.yaml: space/recipe/edge_loss: edge loss needs a network with edges: set architecture.edges; got",
+    ),
+    "a teacher that is not there": (
+        "{kind: language, data: {kind: text, path: two.txt}}",
+        "{recipe: {distillation: {kind: soft_distillation, teachers: [{kind: run, path: nix}]}}}",
+        "search.yaml: space/recipe/distillation/teachers/0/path: is no folder best/ of an earlier search, with",
+    ),
+    "the size of a mask": (
+        "{kind: segmentation, data: {kind: masks, path: sizes}}",
+        "{recipe: {}}",
+        "b.png: a mask must",
+    ),
+    "a class beyond": (
+        "{kind: segmentation, data: {kind: masks, path: beyond}}",
+        "{recipe: {}}",
+        "b.png pixel x=0 y=0: no class for this mask value; got 2; allowed 0 to 1",
+    ),
+    "an empty part": (
+        "{kind: segmentation, data: {kind: scenes, scenes: 20, val: 0.0}}",
+        "{recipe: {}}",
+        ": the val part is empty; got ",
+    ),
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Texts of one character and of two, and folders of masks: one of another size, one with a class too many."""
+    from PIL import Image
+
+    (tmp_path / "one.txt").write_text("a" * 2000)
+    (tmp_path / "two.txt").write_text("ab" * 1000)
+    for name, size, value in (("sizes", (12, 8), 1), ("beyond", (8, 8), 2)):
+        for kind in ("images", "masks"):
+            (tmp_path / name / kind).mkdir(parents=True)
+        (tmp_path / name / "classes.txt").write_text("road\ncar\n")
+        for stem in "abcdefghijklmnopqrst":
+            Image.new("RGB", (8, 8)).save(tmp_path / name / "images" / f"{stem}.png")
+            wrong = stem == "b"
+            mask = Image.new("L", size if wrong else (8, 8), value if wrong else 1)
+            mask.save(tmp_path / name / "masks" / f"{stem}.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", RECIPES)
+def test_what_a_task_cannot_use_is_refused(case: str, files: Path) -> None:
+    task, space, line = RECIPES[case]
+    write_search(files, TASK.format(task=task, space=space))
+    found = refused(files, "search", "search.yaml")
+    assert line in found
+    assert found.startswith(("search.yaml: ", str(files)))
+    assert not list((files / "runs").glob("*"))
+
+
 def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     write_search(tmp_path, SEARCH + "seed: 1\nseed: 2\n")
     line = refused(tmp_path, "search", "search.yaml")

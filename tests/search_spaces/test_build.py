@@ -9,7 +9,14 @@ import torch
 from torch import nn
 
 from search_spaces.architectures.chain import Chain, ConvLayer
-from search_spaces.build import Architecture, Node, Shape, set_drop_path, set_progress
+from search_spaces.architectures.detector import Detector
+from search_spaces.architectures.recurrent import Recurrent
+from search_spaces.architectures.resnet import Resnet
+from search_spaces.architectures.segmenter import Segmenter, segmenter
+from search_spaces.blocks.decoders import DeepLabV3Plus
+from search_spaces.blocks.heads import GridAnchors, Head3x3Then1x1, OneStage, TwoStage
+from search_spaces.blocks.necks import Fpn
+from search_spaces.build import Architecture, Node, Shape, classifier_of, set_drop_path, set_progress
 from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError
 from search_spaces.networks.layers import DropPath
@@ -60,6 +67,66 @@ def test_without_a_graph_of_its_own_an_architecture_is_one_box():
     graph = Flat().draw_graph((5,), 2)
     assert graph.nodes[1] == Node("network", "flat-for-tests", "flat-for-tests", (2,), params=12)
     assert graph.edges == (("input", "network"),)
+
+
+RESNET = Resnet(depths=(1, 1), widths=(4, 8), stem="strided")
+DETECTOR = Detector(backbone=RESNET, neck=Fpn(width=8, skip=1), anchors=GridAnchors(scales=(1.0,), ratios=(1.0,)))
+PIXELS = Segmenter(backbone=RESNET, context=None, decoder=DeepLabV3Plus(low_width=4, width=8))
+NETWORKS = {
+    "chain": SKIPPING,
+    "resnet": RESNET,
+    "segmenter": PIXELS,
+    "segmenter-all": Segmenter(**{**dict(PIXELS), "head": Head3x3Then1x1(hidden=4), "aux": (0,), "edges": True}),
+    "one-stage": Detector(**{**dict(DETECTOR), "head": OneStage(depth=1)}),
+    "two-stage": Detector(**{**dict(DETECTOR), "head": TwoStage(candidates=8, proposals=4, hidden=6, size=2)}),
+    "recurrent": Recurrent(layers=1, hidden=6, embedding=4, tied=False),
+    "recurrent-tied": Recurrent(layers=1, hidden=4, embedding=4, tied=True),
+}
+
+
+def _inputs(spec):
+    return torch.zeros(2, 5, dtype=torch.long) if spec.input_rank == 1 else torch.rand(2, 3, 32, 32)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_without_its_classifier_a_network_scores_all_classes_alike(name):
+    spec = NETWORKS[name]
+    network = spec.build((5,) if spec.input_rank == 1 else (3, 32, 32), 7).eval()
+    x = _inputs(spec)
+    before = network(x)
+    classifier = classifier_of(network)
+    with torch.no_grad():
+        classifier.weight.zero_()
+        classifier.bias.zero_()
+    found = network(x)
+    scores, others = (found[-2], (found[-1], before[-1])) if isinstance(found, tuple) else (found, None)
+    assert not scores.any()
+    # Boxes are no matter of the classifier.
+    assert others is None or torch.equal(*others)
+
+
+def test_the_classifier_of_a_network_that_names_none_is_its_last_linear_layer():
+    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.Softmax(1))
+    assert classifier_of(network) is network[2]
+    assert classifier_of(nn.Conv2d(1, 1, 1)) is None
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_architecture_says_what_it_returns_in_training(name):
+    spec = NETWORKS[name]
+    found = spec.build((5,) if spec.input_rank == 1 else (3, 32, 32), 7).train()(_inputs(spec))
+    maps = any(key.startswith("features/") and value.dim() == 4 for key, value in found.items())
+    assert {output: spec.gives(output) for output in ("aux", "edges", "maps")} == {
+        "aux": "aux" in found,
+        "edges": "edges" in found,
+        "maps": maps,
+    }
+
+
+def test_what_a_hole_decides_is_not_known():
+    searched = segmenter()
+    assert (searched.gives("aux"), searched.gives("edges"), searched.gives("maps")) == (None, True, True)
+    assert Flat().gives("aux") is None
 
 
 def test_drop_path_is_set_everywhere_and_the_number_of_places_is_told():

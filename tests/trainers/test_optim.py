@@ -107,6 +107,6 @@ def test_what_is_put_back_leaves_settings_as_they_are() -> None:
         saved.step()
         restore(fresh, saved.state_dict())
         assert set_factor(fresh, 1.0) == 0.2
-        inner = (fresh, saved) if not isinstance(spec, TwoPhase) else (fresh._phases[0], saved._phases[0])
+        inner = (fresh, saved) if not isinstance(spec, TwoPhase) else (fresh.phases[0], saved.phases[0])
         moments = [state["momentum_buffer"] for optimizer in inner for state in optimizer.state.values()]
         assert len(moments) == 8 and all(torch.equal(*pair) for pair in zip(moments[:4], moments[4:], strict=True))

@@ -27,6 +27,10 @@ class Learner(Protocol):
     def loss(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the scalar loss of a batch, and scalars by name whose means become `train/NAME`."""
 
+    def constrain(self) -> None:
+        """Puts weights of the network back to where a trick of the recipe keeps them; called after every step."""
+        return None
+
     def evaluate(self) -> dict[str, float]:
         """Returns the validation figures, `val/NAME`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trainers.tasks.classification import Classifier
 
 _EVALUATED = 512  # images at once
+Predict = Callable[[Tensor], Tensor]
 
 
 class Images(Pixels):
@@ -79,6 +80,7 @@ class ClassificationLearner(Learner):
         self._distil = distiller(ClassificationLearner, spec, data, seed, device)
         self.extra = joined(distillation=self._distil)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
+        self._predict = predictor(spec, self.network)
 
     def batch(self, rows: Tensor) -> Batch:
         """Returns the images and targets of some rows, changed as the recipe says."""
@@ -109,10 +111,16 @@ class ClassificationLearner(Learner):
             return batch.targets
         return F.one_hot(batch.labels, self._classes).to(torch.float32)
 
+    def constrain(self) -> None:
+        """Puts the rows of the classifier back to where a margin keeps them."""
+        if self._margin is not None:
+            self._margin.constrain()
+
     def evaluate(self) -> dict[str, float]:
         """Returns loss, accuracy and average multiply-adds on the validation part."""
+        self.network.eval()
         with self._depth.counting(self.network):
-            found = figures(self.network, self._val)
+            found = figures(self._predict, self._val)
         return {f"val/{name}": value for name, value in (found | {"macs": self._depth.average_macs()}).items()}
 
 
@@ -136,27 +144,32 @@ def _targets(recipe: ClassificationRecipe, classes: int, device: str) -> Tensor 
     return smoothed
 
 
+def predictor(spec: Classifier, network: nn.Module) -> Predict:
+    """Returns what gives the (N, K) logits of images: the network, or the recipe's way to ask it."""
+    test = spec.recipe.prediction
+    return network if test is None else functools.partial(implementation(test), network)
+
+
 @torch.inference_mode()
-def figures(network: nn.Module, images: Images) -> dict[str, float]:
-    """Returns mean cross-entropy and accuracy of a network, which is left in eval mode.
+def figures(predict: Predict, images: Images) -> dict[str, float]:
+    """Returns mean cross-entropy and accuracy of predictions.
 
     Args:
-        network: Returns (N, K) logits in eval mode.
+        predict: Returns (N, K) logits.
         images: With their labels.
     """
-    network.eval()
     loss = torch.zeros((), device=images.labels.device, dtype=torch.float64)
     correct = torch.zeros_like(loss)
     for start in range(0, len(images), _EVALUATED):
         rows = torch.arange(start, min(start + _EVALUATED, len(images)), device=images.labels.device)
-        logits, labels = network(images[rows]).float(), images.labels[rows]
+        logits, labels = predict(images[rows]).float(), images.labels[rows]
         loss += F.cross_entropy(logits, labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
     return {"loss": loss.item() / len(images), "accuracy": correct.item() / len(images)}
 
 
-def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> nn.Module:
-    """Returns the network with the weights that a checkpoint holds, in eval mode.
+def predictor_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> Predict:
+    """Returns what gives logits of images, with the weights that a checkpoint holds.
 
     Args:
         spec: What was trained.
@@ -166,8 +179,7 @@ def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> 
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network: nn.Module = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
-    return network
+    return predictor(spec, restored(spec.architecture, data.input_shape, len(data.classes), checkpoint))
 
 
 def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, part: Part) -> dict[str, float]:
@@ -182,8 +194,9 @@ def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, par
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network = network_of_checkpoint(spec, checkpoint, data)
+    network = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
+    predict = predictor(spec, network)
     images = Images(normalized(spec.recipe, data), np.flatnonzero(data.parts == part), "cpu", channels_last=False)
     depth = Depth(spec.architecture, data.input_shape, len(data.classes))
     with depth.counting(network):
-        return figures(network, images) | {"macs": depth.average_macs()}
+        return figures(predict, images) | {"macs": depth.average_macs()}

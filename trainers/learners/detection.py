@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from search_spaces.architectures.detector import Detector
 from trainers.data.pictures import DetectionSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
@@ -17,9 +18,11 @@ from trainers.learners.detection_losses import DetectionLosses
 from trainers.learners.finder import Finder
 from trainers.learners.images import Pixels
 from trainers.learners.restored import restored
+from trainers.learners.teaching import joined
 from trainers.metrics_detection import Detections, Truth, average_precision
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
+from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
 
 if TYPE_CHECKING:
@@ -83,7 +86,9 @@ class DetectionLearner(Learner):
         self._instances = None if shown is None else torch.from_numpy(shown[rows]).to(device)
         self.sampler = make_sampler(recipe, lambda: rows_of(data, rows), len(rows), seed, device)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
-        self._losses = DetectionLosses(spec, self.network)
+        join = _uncertainty(spec, device)
+        self.extra = joined(uncertainty=join)
+        self._losses = DetectionLosses(spec, self.network, join)
         self._finder = Finder(spec, self.network)
 
     def batch(self, rows: Tensor) -> Batch:
@@ -100,6 +105,18 @@ class DetectionLearner(Learner):
     def evaluate(self) -> dict[str, float]:
         """Returns the figures of the validation part."""
         return {f"val/{name}": value for name, value in figures(self._finder, self._losses, self._val).items()}
+
+
+def _uncertainty(spec: DetectionModel, device: str) -> nn.Module | None:
+    """Returns what weighs the losses that a network of one stage or two has; errors of boxes are regressions."""
+    if spec.recipe.uncertainty is None:
+        return None
+    assert isinstance(spec.architecture, Detector)
+    losses = {"class_loss": False, "box_loss": True}
+    if spec.architecture.head.stages == 2:
+        losses = {"objectness_loss": False, "proposal_loss": True, **losses}
+    made: nn.Module = implementation(spec.recipe.uncertainty)(losses, device)
+    return made
 
 
 @torch.inference_mode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from search_spaces.recipe import Focal
 from trainers.data.pictures import PADDED
 from trainers.tricks.assignment import IGNORED, OBJECT, Assigned
 from trainers.tricks.batch import Batch
-from trainers.tricks.loss import sigmoid_focal
+from trainers.tricks.loss import sigmoid_focal, smoothed_cross_entropy, weights_of
 from trainers.tricks.registry import implementation
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ class DetectionLosses:
     Args:
         spec: A `Detector` and its recipe.
         network: Built by it.
+        join: Makes one loss of several by name while training; None: their sum.
     """
 
-    def __init__(self, spec: DetectionModel, network: Any) -> None:
+    def __init__(self, spec: DetectionModel, network: Any, join: Callable[[Parts], Tensor] | None = None) -> None:
         assert isinstance(spec.architecture, Detector)
         recipe = spec.recipe
         self._architecture, self._network = spec.architecture, network
@@ -73,6 +74,7 @@ class DetectionLosses:
         self._sample = None if recipe.sampling is None else implementation(recipe.sampling)
         self._assign_regions = implementation(recipe.region_assignment)
         self._sample_regions, self._regions = implementation(recipe.region_sampling), recipe.region_sampling.number
+        self._smoothing, self._join = recipe.label_smoothing, join
         self._anchors: dict[tuple[int, int], Tensor] = {}
 
     def anchors(self, images: Tensor) -> Tensor:
@@ -105,7 +107,7 @@ class DetectionLosses:
             parts = dict(zip(("objectness_loss", "proposal_loss"), pair, strict=True))
             pair = self._of_regions(found, objects, sampled)
             parts |= dict(zip(("class_loss", "box_loss"), pair, strict=True))
-        loss = torch.stack(list(parts.values())).sum()
+        loss = torch.stack(list(parts.values())).sum() if self._join is None or not sampled else self._join(parts)
         return loss, {name: value.detach() for name, value in parts.items()}
 
     def _of_anchors(
@@ -117,7 +119,12 @@ class DetectionLosses:
         counted = self._sample(assigned.state) if draws and self._sample is not None else assigned.state != IGNORED
         chosen = _chosen(assigned, counted, objects)
         targets = torch.zeros_like(logits, dtype=torch.float32)
-        targets[chosen.rows, chosen.places, objects.classes[chosen.rows, chosen.objects]] = 1.0
+        # Whether there is an object at all, in the first of two stages, is no choice among classes.
+        right, wrong = 1.0, 0.0
+        if self._smoothing is not None and self._head.stages == 1:
+            right, wrong = weights_of(self._smoothing, logits.shape[-1])
+            targets[chosen.rows, chosen.places] = wrong
+        targets[chosen.rows, chosen.places, objects.classes[chosen.rows, chosen.objects]] = right
         each = sigmoid_focal(logits, targets, self._gamma, self._alpha).sum(-1)
         # Anchors without an object are so many that only those with one tell how much there is to learn.
         count = counted.sum() if draws else chosen.weights.sum()
@@ -144,7 +151,11 @@ class DetectionLosses:
         logits, deltas = self._network.roi_outputs(found["pyramid"], regions)
         labels = torch.full_like(assigned.index, logits.shape[-1] - 1)
         labels[chosen.rows, chosen.places] = objects.classes[chosen.rows, chosen.objects]
-        each = F.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
+        scores = logits.float().transpose(1, 2)
+        if self._smoothing is None:
+            each = F.cross_entropy(scores, labels, reduction="none")
+        else:
+            each = smoothed_cross_entropy(scores, labels, weights_of(self._smoothing, scores.shape[1]))
         classes = (each * _weights(counted, chosen)).sum() / counted.sum().clamp(min=1)
         starts = regions[chosen.rows, chosen.places]
         return classes, self._of_boxes(deltas, starts, objects, chosen, self._head.delta_weights)

@@ -18,7 +18,7 @@ from trainers.learners.base import Learner
 from trainers.learners.images import shared
 from trainers.learners.restored import restored
 from trainers.learners.teaching import joined, teaching
-from trainers.tricks.loss import smoothed
+from trainers.tricks.loss import loss_of
 from trainers.tricks.registry import implementation
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class LanguageLearner(Learner):
         self._val = shared(data.part(Part.VAL)).to(device)
         self.sampler: Streams = Streams(len(self._train), recipe.batch_size, recipe.bptt, seed, device)
         self._places = torch.arange(self.sampler.window + 1, device=device)
-        self._loss = smoothed(recipe.label_smoothing, len(data.vocabulary))
+        self._loss = loss_of(None, recipe.label_smoothing, len(data.vocabulary))
         self._distil = self._distiller(spec, seed, device)
         self.extra = joined(distillation=self._distil)
         self._state: States | None = None

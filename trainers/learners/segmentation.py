@@ -23,7 +23,7 @@ from trainers.learners.teaching import distiller, joined
 from trainers.metrics import class_iou, confusion, mean_iou
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
-from trainers.tricks.loss import loss_of, missing, smoothed
+from trainers.tricks.loss import loss_of, missing
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
 
@@ -120,8 +120,7 @@ class PixelLoss:
     """
 
     def __init__(self, recipe: SegmentationRecipe, classes: int, device: str) -> None:
-        smooth = recipe.label_smoothing
-        self._classes = loss_of(recipe.loss) if smooth is None else smoothed(smooth, classes)
+        self._classes = loss_of(recipe.loss, recipe.label_smoothing, classes)
         self._heads = _implemented(recipe.deep_supervision)
         self._edges, self._dual = _implemented(recipe.edge_loss), _implemented(recipe.dual_task)
         used = {"classes": True, "edge_loss": self._edges, "dual_task": self._dual}

@@ -27,6 +27,8 @@ class Task(Spec):
     group: ClassVar[str | None] = "deepspace.tasks"
     pooled: ClassVar[bool] = False
     """Whether an evaluation is so short that many are sent to plain actors in one go."""
+    per_class: ClassVar[str | None] = None
+    """What the names of figures of single classes begin with, which `metrics` does not list."""
 
     model: ClassVar[type[Spec] | None] = None
     """The spec that a space is read as; None: its mappings stay mappings."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from search_spaces.spec import Hole, Spec
 from trainers.data.base import Data, ImageSet
 from trainers.data.digits import Digits
 from trainers.data.splits import Part
-from trainers.tasks.base import Task
+from trainers.tasks.base import Task, refuse_smoothing
+from trainers.tasks.refusals import refuse, refuse_outputs
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
@@ -25,6 +26,10 @@ class Classifier(Spec):
 
     architecture: Hole[Architecture]
     recipe: Hole[ClassificationRecipe] = ClassificationRecipe()
+
+    def check(self) -> None:
+        """Refuses a recipe that asks for outputs that the network does not have."""
+        refuse_outputs(self)
 
 
 class Classification(Task):
@@ -58,6 +63,11 @@ class Classification(Task):
         """Returns the shape of an image, (C, H, W), and the number of classes."""
         return data.input_shape, len(data.classes)
 
+    def refuse(self, template: Any, shape: Shape) -> None:
+        """Refuses label smoothing of one class, and tricks that no choice can use."""
+        refuse_smoothing(template, shape[1])
+        refuse(self, template, shape)
+
     def static_metrics(self, spec: Classifier, shape: Shape) -> dict[str, float]:
         """Returns parameters, multiply-adds an image, and the bytes of one image's activations."""
         from search_spaces.cost import cost
@@ -90,8 +100,8 @@ class Classification(Task):
 
     def picture(self, spec: Classifier, checkpoint: str, data: ImageSet) -> bytes:
         """Returns some validation images, each with its class and the class that was predicted."""
-        from trainers.learners.classification import network_of_checkpoint
+        from trainers.learners.classification import predictor_of_checkpoint
         from trainers.previews import classification
         from trainers.tricks.augment import normalized
 
-        return classification(network_of_checkpoint(spec, checkpoint, data), normalized(spec.recipe, data))
+        return classification(predictor_of_checkpoint(spec, checkpoint, data), normalized(spec.recipe, data))

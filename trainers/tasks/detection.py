@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from search_spaces.spec import Hole, Spec
 from trainers.data.pictures import DetectionData, DetectionSet
 from trainers.data.scenes import Scenes
 from trainers.data.splits import Part
-from trainers.tasks.base import COSTS, TOTALS, Task, costs
+from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
+from trainers.tasks.refusals import refuse
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
@@ -49,6 +50,7 @@ class Detection(Task):
     """Trains a network to find objects and their boxes."""
 
     model: ClassVar[type[Spec] | None] = DetectionModel
+    per_class: ClassVar[str | None] = "val/ap50/"
 
     kind: Literal["detection"] = "detection"
     data: DetectionData = Scenes()
@@ -73,6 +75,12 @@ class Detection(Task):
     def shape(self, data: DetectionSet) -> Shape:
         """Returns the shape of an image, (C, H, W), and the number of classes."""
         return data.input_shape, len(data.classes)
+
+    def refuse(self, template: Any, shape: Shape) -> None:
+        """Refuses label smoothing of one class without background, and tricks that no choice can use."""
+        head = getattr(getattr(template, "architecture", None), "head", None)
+        refuse_smoothing(template, shape[1] + (getattr(head, "stages", 2) == 2))
+        refuse(self, template, shape)
 
     def static_metrics(self, spec: DetectionModel, shape: Shape) -> dict[str, float]:
         """Returns parameters, multiply-adds an image, and the bytes of one image's activations."""

@@ -16,6 +16,7 @@ from search_spaces.spec import Hole, Spec
 from trainers.data.splits import Part
 from trainers.data.text import Text, TextData, TextSet
 from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
+from trainers.tasks.refusals import refuse
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
@@ -66,8 +67,9 @@ class Language(Task):
         return (_COUNTED,), len(data.vocabulary)
 
     def refuse(self, template: Any, shape: Shape) -> None:
-        """Refuses label smoothing where there is one token alone."""
+        """Refuses label smoothing where there is one token alone, and tricks that no choice can use."""
         refuse_smoothing(template, shape[1])
+        refuse(self, template, shape)
 
     def static_metrics(self, spec: LanguageModel, shape: Shape) -> dict[str, float]:
         """Returns parameters, and multiply-adds and bytes of activations of 64 tokens."""

@@ -12,14 +12,13 @@ from search_spaces.architectures.resnet import Resnet
 from search_spaces.architectures.segmenter import Segmenter
 from search_spaces.blocks.decoders import Unet
 from search_spaces.build import Architecture
-from search_spaces.domains import Domain
-from search_spaces.errors import SpecError
 from search_spaces.recipe import SegmentationRecipe
 from search_spaces.spec import Hole, Spec
 from trainers.data.pictures import SegmentationData, SegmentationSet
 from trainers.data.scenes import Scenes
 from trainers.data.splits import Part
 from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
+from trainers.tasks.refusals import refuse, refuse_outputs
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
@@ -27,6 +26,8 @@ BASELINE = Segmenter(
     backbone=Resnet(depths=(1, 1, 1), widths=(16, 32, 64), stem="strided", output_stride=8),
     context=None,
     decoder=Unet(width=16),
+    aux=(2,),
+    edges=True,
 )
 """A network that learns the scenes in minutes on two cores."""
 
@@ -39,13 +40,14 @@ class SegmentationModel(Spec):
 
     def check(self) -> None:
         """Refuses a recipe that asks for outputs that the network does not have."""
-        refuse_missing(self)
+        refuse_outputs(self)
 
 
 class Segmentation(Task):
     """Trains a network to say the class of every pixel."""
 
     model: ClassVar[type[Spec] | None] = SegmentationModel
+    per_class: ClassVar[str | None] = "val/iou/"
 
     kind: Literal["segmentation"] = "segmentation"
     data: SegmentationData = Scenes()
@@ -73,9 +75,9 @@ class Segmentation(Task):
         return data.input_shape, len(data.classes)
 
     def refuse(self, template: Any, shape: Shape) -> None:
-        """Refuses label smoothing of one class, and tricks that need outputs which no choice gives."""
+        """Refuses label smoothing of one class, and tricks that no choice can use."""
         refuse_smoothing(template, shape[1])
-        refuse_missing(template)
+        refuse(self, template, shape)
 
     def static_metrics(self, spec: SegmentationModel, shape: Shape) -> dict[str, float]:
         """Returns parameters, multiply-adds an image, and the bytes of one image's activations."""
@@ -107,28 +109,3 @@ class Segmentation(Task):
         from trainers.tricks.augment import normalized
 
         return segmentation(predictor_of_checkpoint(spec, checkpoint, data), normalized(spec.recipe, data))
-
-
-def refuse_missing(model: Any) -> None:
-    """Refuses a recipe that asks for outputs that the network does not have.
-
-    Args:
-        model: A `SegmentationModel`; what a hole of it may become is not looked at.
-
-    Raises:
-        SpecError: The network has no such output.
-    """
-    architecture, recipe = getattr(model, "architecture", None), getattr(model, "recipe", None)
-    if not (isinstance(architecture, Segmenter) and isinstance(recipe, SegmentationRecipe)):
-        return
-    wanted = (
-        ("edges", "edge_loss", "edge loss needs a network with edges: set architecture.edges"),
-        ("edges", "dual_task", "the dual-task loss needs a network with edges: set architecture.edges"),
-        ("aux", "deep_supervision", "deep supervision needs auxiliary heads: set architecture.aux"),
-    )
-    for output, field, rule in wanted:
-        given, trick = getattr(architecture, output), getattr(recipe, field)
-        if trick is not None and not isinstance(trick, Domain) and not isinstance(given, Domain) and not given:
-            raise SpecError(
-                rule, f"{output}: {str(given).lower() if output == 'edges' else []}", path=f"recipe/{field}"
-            )

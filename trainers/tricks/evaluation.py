@@ -19,16 +19,18 @@ def multi_scale(spec: MultiScaleTest, network: Callable[[Tensor], Tensor], image
 
     Args:
         spec: Which views.
-        network: Returns (N, K, h, w) logits of (N, C, h, w) images, in eval mode.
+        network: Returns (N, K) or (N, K, h, w) logits of (N, C, h, w) images, in eval mode.
         images: (N, C, H, W), normalised.
 
     Returns:
-        (N, K, H, W), as for `images`.
+        (N, K) or (N, K, H, W), as for `images`.
     """
     found = []
     for view, flipped in views(spec, images):
         logits = network(view)
-        found.append(resized(logits.flip(3) if flipped else logits, (images.shape[2], images.shape[3])))
+        if logits.dim() == 4:
+            logits = resized(logits.flip(3) if flipped else logits, (images.shape[2], images.shape[3]))
+        found.append(logits)
     if len(found) == 1:
         return found[0]
     return torch.stack([logits.float().log_softmax(1) for logits in found]).logsumexp(0) - math.log(len(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -20,6 +21,8 @@ from trainers.data.pictures import IGNORE
 from trainers.tricks.registry import implementation, implements
 
 ClassLoss = Callable[[Tensor, Tensor], Tensor]
+Weights = tuple[float, float]
+"""How much of a target its class gets, and each other one."""
 _FIXED = 20  # wrong classes that share epsilon in the variant `fixed`
 
 
@@ -44,43 +47,48 @@ def smooth(spec: LabelSmoothing, targets: Tensor) -> Tensor:
     return targets * (right - spread) + spread
 
 
-def smoothed(spec: LabelSmoothing | None, classes: int) -> ClassLoss:
-    """Returns cross-entropy with smoothed classes, for many places or classes: no target is written out.
+def weights_of(spec: LabelSmoothing, classes: int) -> Weights:
+    """Returns how much of a smoothed target the right class gets, and each wrong one.
 
     Args:
-        spec: How much, and to which; None: plain cross-entropy.
+        spec: How much is moved, and to which.
         classes: Their number.
 
     Raises:
         ValueError: There is one class alone.
     """
-    if spec is None:
-        return cross_entropy
     right, wrong = implementation(spec)(torch.eye(1, classes)).expand(1, -1)[0, :2].tolist()
-
-    def loss(logits: Tensor, targets: Tensor) -> Tensor:
-        logs, valid = F.log_softmax(logits.float(), dim=1), _valid(targets)
-        own = logs.gather(1, torch.where(valid, targets, 0).unsqueeze(1)).squeeze(1)
-        each = (wrong - right) * own - wrong * logs.sum(1)
-        mean: Tensor = (each * valid).sum() / valid.sum().clamp(min=1)
-        return mean
-
-    return loss
+    return right, wrong
 
 
-def loss_of(spec: Loss | None) -> ClassLoss:
-    """Returns the loss that a recipe asks for: a function of logits and targets as those of `cross_entropy`."""
-    found: ClassLoss = cross_entropy if spec is None else implementation(spec)
-    return found
+def loss_of(spec: Loss | None, smoothing: LabelSmoothing | None = None, classes: int = 0) -> ClassLoss:
+    """Returns the loss that a recipe asks for: a function of logits and targets as those of `cross_entropy`.
+
+    Args:
+        spec: Which; None: cross-entropy.
+        smoothing: Of targets that are classes: none is written out, for many places or classes.
+        classes: Their number, where they are smoothed.
+
+    Raises:
+        ValueError: There is one class alone to smooth.
+    """
+    found: Callable[..., Tensor] = cross_entropy if spec is None else implementation(spec)
+    return found if smoothing is None else functools.partial(found, weights=weights_of(smoothing, classes))
 
 
-def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, weights: Weights | None = None) -> Tensor:
     """Returns the mean cross-entropy over all places that are not ignored, 0 where there are none.
 
     Args:
         logits: (N, K, ...).
         targets: (N, ...) classes, of pixels `IGNORE` for none, or (N, K, ...) probabilities.
+        weights: Of the right class and of each wrong one, where targets are classes; None: 1 and 0.
     """
+    if weights is not None:
+        valid = _valid(targets)
+        each = smoothed_cross_entropy(logits, torch.where(valid, targets, 0), weights)
+        mean: Tensor = (each * valid).sum() / valid.sum().clamp(min=1)
+        return mean
     if targets.is_floating_point():
         return F.cross_entropy(logits, targets)
     if logits.dim() == 2:
@@ -89,26 +97,41 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return total / (targets != IGNORE).sum().clamp(min=1)
 
 
+def smoothed_cross_entropy(logits: Tensor, targets: Tensor, weights: Weights) -> Tensor:
+    """Returns the cross-entropy of every place with smoothed classes, (N, ...).
+
+    Args:
+        logits: (N, K, ...).
+        targets: (N, ...) classes.
+        weights: Of the right class and of each wrong one.
+    """
+    right, wrong = weights
+    logs = F.log_softmax(logits.float(), dim=1)
+    own = logs.gather(1, targets.unsqueeze(1)).squeeze(1)
+    return (wrong - right) * own - wrong * logs.sum(1)
+
+
 @implements(Focal)
-def focal(spec: Focal, logits: Tensor, targets: Tensor) -> Tensor:
+def focal(spec: Focal, logits: Tensor, targets: Tensor, weights: Weights | None = None) -> Tensor:
     """Returns the mean focal loss over one choice among K classes; arguments as those of `cross_entropy`.
 
     Paper: Lin et al., 2017, 1708.02002, equation 5, with the softmax's probability of the target.
     """
-    values, valid = _focal_map(logits, targets, spec.gamma)
+    values, valid = _focal_map(logits, targets, spec.gamma, weights)
     return values.sum() / valid.sum().clamp(min=1) * (1.0 if spec.alpha is None else spec.alpha)
 
 
 @implements(BoundaryFocal)
-def boundary_focal(spec: BoundaryFocal, logits: Tensor, targets: Tensor) -> Tensor:
+def boundary_focal(spec: BoundaryFocal, logits: Tensor, targets: Tensor, weights: Weights | None = None) -> Tensor:
     """Returns the mean of the focal loss of pixels times their weights.
 
     Args:
         spec: Its weights.
         logits: (N, K, H, W).
         targets: (N, H, W) classes or `IGNORE`.
+        weights: Of the right class and of each wrong one; None: 1 and 0.
     """
-    values, valid = _focal_map(logits, targets, spec.gamma)
+    values, valid = _focal_map(logits, targets, spec.gamma, weights)
     return (values * boundary_weights(spec, targets)).sum() / valid.sum().clamp(min=1)
 
 
@@ -151,19 +174,25 @@ def _valid(targets: Tensor) -> Tensor:
     return targets != IGNORE if targets.dim() > 1 else torch.ones_like(targets, dtype=torch.bool)
 
 
-def _focal_map(logits: Tensor, targets: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+def _focal_map(logits: Tensor, targets: Tensor, gamma: float, weights: Weights | None) -> tuple[Tensor, Tensor]:
     """Returns (1 - p)^gamma times the cross-entropy of every place, (N, ...), 0 where it is ignored, and where not."""
     logs = F.log_softmax(logits.float(), dim=1)
     if targets.is_floating_point():
-        each = -logs * targets
-        valid = torch.ones_like(each[:, 0], dtype=torch.bool)
-    else:
-        valid = _valid(targets)
-        logs = logs.gather(1, torch.where(valid, targets, 0).unsqueeze(1))
-        each = -logs * valid.unsqueeze(1)
+        valid = torch.ones_like(logs[:, 0], dtype=torch.bool)
+        return (_focal(logs, gamma) * targets).sum(1), valid
+    valid = _valid(targets)
+    places = torch.where(valid, targets, 0).unsqueeze(1)
+    if weights is None:
+        return _focal(logs.gather(1, places), gamma).squeeze(1) * valid, valid
+    right, wrong = weights
+    each = _focal(logs, gamma)
+    own = each.gather(1, places).squeeze(1)
+    return (wrong * each.sum(1) + (right - wrong) * own) * valid, valid
+
+
+def _focal(logs: Tensor, gamma: float) -> Tensor:
     # 1 - p may come out below 0, by rounding, and its power has no gradient at 0.
-    rest = (1 - logs.exp()).clamp(min=1e-7)
-    return (each if gamma == 0 else each * rest**gamma).sum(1), valid
+    return -logs if gamma == 0 else -logs * (1 - logs.exp()).clamp(min=1e-7) ** gamma
 
 
 def sigmoid_focal(logits: Tensor, targets: Tensor, gamma: float, alpha: float | None) -> Tensor:

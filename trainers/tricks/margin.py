@@ -1,4 +1,4 @@
-"""Angular margins: the last linear layer compares directions, and the target's must be right by a margin."""
+"""Angular margins: the linear classifier compares directions, and the target's must be right by a margin."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from search_spaces.build import classifier_of
 from search_spaces.recipe import AngularSoftmax, ArcFace
 from trainers.tricks.registry import implements
 
@@ -16,33 +17,38 @@ _RIM = 1e-6  # cosines stay this far from -1 and 1, where the angle has no gradi
 
 
 class _Angles:
-    """Watches the last linear layer of a network: its input, and the cosines of the angles with its rows.
+    """Watches the linear classifier of a network: its input, and the cosines of the angles with its rows.
 
     Args:
-        network: A network with a linear layer.
+        network: A network with a linear classifier.
 
     Raises:
         ValueError: It has none.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
-        if not linear:
-            raise ValueError("margin needs a network with a linear layer; set margin to null")
-        self._linear = linear[-1]
+        classifier = classifier_of(network)
+        if not isinstance(classifier, nn.Linear):
+            raise ValueError("margin needs a network whose classifier is a linear layer; set margin to null")
+        self._linear = classifier
         self._inputs: Tensor | None = None
-        self._project()
-        self._linear.register_forward_pre_hook(self._watch)
+        self.constrain()
+        # Before the layer, so that a network that was drawn anew is right from the first forward on.
+        self._linear.register_forward_pre_hook(self._before)
+        # Behind it, so that it sees what dropout left, whichever was hooked first.
+        self._linear.register_forward_hook(self._watch)
 
     @torch.no_grad()
-    def _project(self) -> None:
-        # Neither the length of a row nor the bias is in the loss, so that gradients leave both nearly as they are.
+    def constrain(self) -> None:
+        """Puts rows back to length 1 and biases to 0: the loss knows of neither, so that steps hardly move them."""
         self._linear.weight.copy_(F.normalize(self._linear.weight))
         if self._linear.bias is not None:
             self._linear.bias.zero_()
 
-    def _watch(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._project()
+    def _before(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.constrain()
+
+    def _watch(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         if module.training:
             self._inputs = inputs[0]
 

@@ -24,9 +24,21 @@ def mixup(spec: Mixup, batch: Batch) -> Batch:
     """
     if batch.progress >= spec.until:
         return batch
-    assert batch.targets is not None
     share = _beta(spec.alpha).item()
-    other = torch.randperm(len(batch.images), device=batch.images.device)
+    return blend(batch, torch.randperm(len(batch.images), device=batch.images.device), share)
+
+
+def blend(batch: Batch, other: Tensor, share: float) -> Batch:
+    """Blends every image and target with those of another row.
+
+    Args:
+        batch: Its targets are (N, K).
+        other: (N,) the other rows.
+        share: lambda, the share of an image's own row.
+
+    Paper: Zhang et al., 2018, 1710.09412, equation 1.
+    """
+    assert batch.targets is not None
     return replace(
         batch,
         images=torch.lerp(batch.images[other], batch.images, share),

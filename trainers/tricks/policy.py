@@ -15,6 +15,7 @@ from trainers.tricks.batch import Batch
 from trainers.tricks.registry import implements
 from trainers.tricks.warp import warp
 
+_STRONGEST = 30 - 1e-3  # of a scale up to 30, whose end kornia refuses
 Operations = tuple[Callable[[Tensor], Tensor], ...]
 
 
@@ -33,7 +34,7 @@ def rand_augment(spec: RandAugment, batch: Batch) -> Batch:
 
     Paper: Cubuk et al., 2020, 1909.13719, section 3.
     """
-    return _applied(_rand(spec.magnitude), spec.operations, batch)
+    return _applied(_rand(min(spec.magnitude, _STRONGEST)), spec.operations, batch)
 
 
 @implements(TrivialAugment)

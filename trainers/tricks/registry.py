@@ -15,8 +15,8 @@ What an implementation is called with, after its spec, depends on its family:
 | `EasyFirst` | epochs taken | share of the rows, the easiest first |
 | `Staged` | network, optimizer | an object with `update(epochs taken)` |
 | `LabelSmoothing` | (N, K) targets | (N, K) targets |
-| `Loss` | (N, K, ...) logits, (N, ...) classes or (N, K, ...) probabilities | scalar |
-| `Margin` | network | what is called with (N, K) shares of the margin and progress, and returns (N, K) logits |
+| `Loss` | (N, K, ...) logits, (N, ...) classes or (N, K, ...) probabilities, `Weights` of classes | scalar |
+| `Margin` | network | called with (N, K) shares of it and progress: (N, K) logits; `constrain` keeps the weights |
 | `DeepSupervision` | losses of all heads, that of the main one first | scalar |
 | `EdgeLoss` | (N, 1, H, W) logits of edges, (N, H, W) masks | scalar |
 | `DualTask` | (N, K, H, W) logits, (N, 1, H, W) logits of edges, (N, H, W) masks | scalar |
@@ -26,7 +26,7 @@ What an implementation is called with, after its spec, depends on its family:
 | `Initialization`, `BatchNorm`, `Dropout`, `DropPath` | network, which it changes in place | None |
 | `L1` | network | a function that returns a scalar |
 | `Ema` | network | an object with `update`, `applied`, `state_dict`, `load_state_dict` |
-| `MultiScaleTest` | network, (N, C, H, W) images | (N, K, H, W) logits |
+| `MultiScaleTest` | network, (N, C, H, W) images | (N, K) or (N, K, H, W) logits |
 | `EarlyStopping` | nothing | an object with `update`, `state_dict`, `load_state_dict` |
 | `BoxLoss` | (n, 4) deltas, right boxes, anchors, and the weights of deltas | (n,) losses |
 | `Assignment` | candidates, (N, M, 4) boxes, which of them count, which are ignored | `Assigned` |

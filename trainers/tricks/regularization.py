@@ -10,26 +10,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from search_spaces.build import set_drop_path
+from search_spaces.build import classifier_of, set_drop_path
 from search_spaces.recipe import L1, BatchNorm, Dropout, DropPath
 from trainers.tricks.registry import implements
 
 
 @implements(Dropout)
 def dropout(spec: Dropout, network: nn.Module) -> None:
-    """Hooks dropout before the last linear layer; names and number of weights stay.
+    """Hooks dropout before the layer that scores the classes; names and number of weights stay.
 
     Raises:
-        ValueError: The network has no linear layer.
+        ValueError: The network does not say which layer that is, and has no linear one.
     """
-    linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise ValueError("dropout needs a network with a linear layer; set dropout to null")
+    classifier = classifier_of(network)
+    if classifier is None:
+        raise ValueError("dropout needs a network that names its classifier or has a linear layer; set dropout to null")
 
     def drop(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (F.dropout(inputs[0], spec.rate, module.training), *inputs[1:])
+        # Neighbours in a map say nearly the same, so that single ones would not be missed.
+        dropped = F.dropout2d if inputs[0].dim() == 4 else F.dropout
+        return (dropped(inputs[0], spec.rate, module.training), *inputs[1:])
 
-    linear[-1].register_forward_pre_hook(drop)
+    classifier.register_forward_pre_hook(drop)
 
 
 @implements(DropPath)

@@ -14,6 +14,7 @@ from search_spaces.recipe import BalanceClasses, EasyFirst, ImageRecipe, Oversam
 from trainers.data.base import ImageSet
 from trainers.data.pictures import IGNORE, PADDED, DetectionSet, SegmentationSet
 from trainers.data.sampler import Arrange, Sampler
+from trainers.optim import AnyOptimizer, optimizers
 from trainers.tricks.registry import implementation, implements
 
 _AT_ONCE = 256
@@ -129,16 +130,17 @@ class Stages:
         optimizer: Of the network.
     """
 
-    def __init__(self, spec: Staged, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(self, spec: Staged, network: nn.Module, optimizer: AnyOptimizer) -> None:
         self.spec = spec
         weights = [weight for weight in network.parameters() if weight.requires_grad]
         # What does not learn by itself is left alone; one weight at least learns.
         self._frozen = weights[: min(int(spec.frozen * len(weights)), len(weights) - 1)]
-        for group in optimizer.param_groups:
-            for weight in group["params"] if group.get("momentum") else ():
-                # PyTorch's fused SGD refuses weights without momentum beside others that have it; from 0 the first
-                # step is the same to the bit.
-                optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        for each in optimizers(optimizer):
+            for group in each.param_groups:
+                for weight in group["params"] if group.get("momentum") else ():
+                    # PyTorch's fused SGD refuses weights without momentum beside others that have it; from 0 the
+                    # first step is the same to the bit.
+                    each.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
 
     def update(self, epoch: float) -> None:
         """Freezes or frees the weights.

@@ -25,10 +25,10 @@ def warp(batch: Batch, places: Tensor, border: bool = False, kept: Tensor | None
         kept: (N, M) objects that may stay; None: all may.
     """
     height, width = batch.images.shape[2:]
-    # From -1 to 1 across the image, as grids are, to pixels.
-    pixels = batch.images.new_tensor([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]])
-    back = torch.linalg.inv_ex(pixels).inverse @ torch.linalg.inv_ex(places).inverse @ pixels
-    grid = F.affine_grid(back[:, :2], list(batch.images.shape), align_corners=False)
+    # From -1 to 1 across the image, as grids are, to pixels; in double precision, so that a quarter turn is one.
+    pixels = places.new_tensor([[width / 2, 0, width / 2], [0, height / 2, height / 2], [0, 0, 1]], dtype=torch.float64)
+    back = torch.linalg.inv_ex(pixels).inverse @ torch.linalg.inv_ex(places.double()).inverse @ pixels
+    grid = F.affine_grid(back[:, :2].to(batch.images.dtype), list(batch.images.shape), align_corners=False)
     outside = "border" if border else "zeros"
     images = F.grid_sample(batch.images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
     masks, instances = batch.masks, batch.instances
@@ -56,7 +56,7 @@ def move_boxes(boxes: Tensor, places: Tensor) -> Tensor:
     y = torch.stack([top, top, bottom, bottom], 2)
     maps = places[:, :2, :, None, None]
     found = maps[:, :, 0] * x.unsqueeze(1) + maps[:, :, 1] * y.unsqueeze(1) + maps[:, :, 2]  # (N, 2, M, 4)
-    return torch.cat([found.amin(3), found.amax(3)], 1).transpose(1, 2)
+    return torch.cat([found.amin(3), found.amax(3)], 1).transpose(1, 2).to(boxes.dtype)
 
 
 def clipped(batch: Batch, kept: Tensor | None = None) -> Batch:
@@ -95,7 +95,7 @@ def window(left: Tensor, top: Tensor, wide: Tensor, high: Tensor, width: int, he
 
 def turn(degrees: Tensor, x: Tensor, y: Tensor, scale: Tensor | float = 1.0) -> Tensor:
     """Returns the (N, 3, 3) maps that turn counterclockwise, and scale, about the (N,) places x, y in pixels."""
-    angle = degrees * (torch.pi / 180)
+    angle = degrees.double() * (torch.pi / 180)
     cos, sin = angle.cos() * scale, angle.sin() * scale
     zero, one = torch.zeros_like(angle), torch.ones_like(angle)
     rows = [cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y, zero, zero, one]

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,41 @@ def test_lists_hold_what_there_is(what: str, some: set[str], capsys: pytest.Capt
 def test_fields_and_their_defaults_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     list_kinds("pruners", as_json=True)
     assert json.loads(capsys.readouterr().out)["asha"]["fields"] == {"grace": 1, "factor": 4}
+
+
+def test_every_trick_is_listed_with_its_tasks_defaults_ranges_and_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    list_kinds("tricks", as_json=True)
+    entries = json.loads(capsys.readouterr().out)
+    list_kinds("tricks", as_json=False)
+    printed = re.split(r"\n(?=\S)", capsys.readouterr().out)
+    texts = {text.split()[0]: " ".join(text.split()) for text in printed}
+    for kind, entry in entries.items():
+        assert entry["tasks"] and set(entry["tasks"]) <= {"classification", "segmentation", "detection", "language"}
+        assert re.search(r"\b(19|20)\d\d\b", entry["paper"])
+        assert set(entry["ranges"]) <= set(entry["fields"])
+        assert f"tasks: {', '.join(entry['tasks'])} paper: {entry['paper']}" in texts[kind]
+        assert all(f"{name}={json.dumps(value)}" in texts[kind] for name, value in entry["fields"].items())
+    on_or_off = {kind for kind, text in texts.items() if "range: on or off" in text}
+    assert on_or_off == {"constant", "flip", "trivial_augment", "uncertainty_weighting"}
+    assert on_or_off == {kind for kind, entry in entries.items() if not entry["ranges"]}
+
+
+def test_ranges_are_printed_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    list_kinds("tricks", as_json=False)
+    printed = capsys.readouterr().out
+    assert "rate=0.5 (0 to 0.6)" in printed
+    assert "temperature=4.0 (1 to 20, log)" in printed
+    assert "until=1.0 (0.8 | 0.9 | 1.0)" in printed
+    assert "milestones=[0.5, 0.75] ([0.5, 0.75] | " in printed
+    assert "paper: Bengio et al., Curriculum Learning, 2009, section 4; linear pacing: Hacohen" in printed
+    list_kinds("tricks", as_json=True)
+    entry = json.loads(capsys.readouterr().out)["ricap"]
+    assert entry["ranges"] == {
+        "beta": {"float": [0.1, 1.0], "log": False},
+        "until": {"categorical": [0.8, 0.9, 1.0]},
+    }
+    assert (entry["tasks"], entry["fields"]["beta"]) == (["classification"], 0.3)
+    assert entry["paper"].endswith("1811.09030, section 3.")
 
 
 def test_inspect_prints_the_figures_as_json(capsys: pytest.CaptureFixture[str]) -> None:

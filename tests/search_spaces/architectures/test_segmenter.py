@@ -55,7 +55,7 @@ def test_the_space_from_a_file():
     space = Space(template(data, Architecture))
     # 4 allocations, 2 output strides; none, 3 rates, psp; 2 + 4 + 4 decoders; 3 heads.
     assert space.cardinality() == 4 * 2 * 5 * 10 * 3
-    assert Space(segmenter(blocks=5)).cardinality() == 4 * 2 * 5 * 10 * 3 * 4
+    assert Space(segmenter(blocks=5)).cardinality() == 4 * 2 * 5 * 10 * 3 * 3
 
 
 def test_sampled_segmenters_train_and_cost_what_torch_counts():

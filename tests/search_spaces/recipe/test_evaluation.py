@@ -1,11 +1,12 @@
 import pytest
 
 from search_spaces.errors import SpecError
-from search_spaces.recipe import MultiScaleTest, Prediction, SegmentationRecipe
+from search_spaces.recipe import ClassificationRecipe, DetectionRecipe, MultiScaleTest, Prediction, SegmentationRecipe
 
 
-def test_it_stands_in_the_recipe_of_segmentation() -> None:
-    recipe = SegmentationRecipe.from_data({"prediction": {"kind": "multi_scale_test", "scales": [0.5, 1]}})
+@pytest.mark.parametrize("task", [ClassificationRecipe, SegmentationRecipe, DetectionRecipe])
+def test_it_stands_in_the_recipe_of_every_task_on_images(task: type[ClassificationRecipe]) -> None:
+    recipe = task.from_data({"prediction": {"kind": "multi_scale_test", "scales": [0.5, 1]}})
     assert recipe.prediction == MultiScaleTest(scales=(0.5, 1.0), flip=True)
     assert isinstance(recipe.prediction, Prediction)
 

@@ -4,12 +4,14 @@ from search_spaces.recipe import (
     ArcFace,
     BoundaryFocal,
     ClassificationRecipe,
+    DetectionRecipe,
     Focal,
     LabelSmoothing,
     Loss,
     Margin,
     SegmentationRecipe,
 )
+from search_spaces.recipe.trick import ALL_TASKS
 from search_spaces.spec import Spec, SpecError, kinds
 
 
@@ -38,6 +40,13 @@ def test_losses_and_margins_are_kinds_of_their_bases() -> None:
 def test_values_out_of_range_are_refused_by_name(spec: type[Spec], data: dict[str, object]) -> None:
     with pytest.raises(SpecError, match=f"^{next(iter(data))}"):
         spec.from_data(data)
+
+
+def test_labels_are_smoothed_in_every_task_and_beside_every_loss() -> None:
+    assert LabelSmoothing.tasks == ALL_TASKS
+    both = {"loss": {"kind": "focal"}, "label_smoothing": {"kind": "label_smoothing"}}
+    for recipe in (ClassificationRecipe, SegmentationRecipe, DetectionRecipe):
+        assert recipe.from_data(both).label_smoothing == LabelSmoothing()
 
 
 def test_a_task_that_cannot_use_a_trick_refuses_it_by_name() -> None:

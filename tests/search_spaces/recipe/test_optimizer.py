@@ -30,6 +30,7 @@ def test_values_out_of_range_are_refused_by_name(data: dict[str, object], base: 
 
 def test_adamw_defaults_are_written_out() -> None:
     assert AdamW().to_data()["beta2"] == 0.999
+    assert AdamW().weight_decay == 0.01
 
 
 def test_a_phase_is_one_optimizer() -> None:

@@ -13,7 +13,7 @@ def test_policies_are_kinds_of_one_field() -> None:
     [
         {"kind": "auto_augment", "policy": "mnist"},
         {"kind": "rand_augment", "operations": 16},
-        {"kind": "rand_augment", "magnitude": 30.0},
+        {"kind": "rand_augment", "magnitude": 30.5},
     ],
 )
 def test_values_out_of_range_are_refused_by_name(data: dict[str, object]) -> None:

@@ -56,6 +56,10 @@ def test_nothing_that_changes_images_is_on_by_default() -> None:
 def test_fields_and_tricks_of_other_tasks_are_refused_by_name() -> None:
     with pytest.raises(SpecError, match="^crop: crop is for classification, segmentation, detection; got it in lang"):
         LanguageRecipe.from_data({"crop": None})
+    with pytest.raises(SpecError, match="^drop_path: drop_path is for .*; got it in language"):
+        LanguageRecipe.from_data({"drop_path": {"kind": "drop_path"}})
+    with pytest.raises(SpecError, match="^batch_norm: batch_norm is for .*; got it in language"):
+        LanguageRecipe.from_data({"batch_norm": {"kind": "batch_norm"}})
     with pytest.raises(SpecError, match="^box_loss: box_loss is for detection; got it in segmentation"):
         SegmentationRecipe.from_data({"box_loss": {"kind": "giou"}})
     with pytest.raises(SpecError, match="^mix: ricap is for classification; got it in detection"):
@@ -76,17 +80,3 @@ def test_mistakes_are_refused_with_their_path() -> None:
         ClassificationRecipe.from_data({"optimizer": {"kind": "sgdd"}})
     with pytest.raises(SpecError, match="optimizer/lr"):
         ClassificationRecipe.from_data({"optimizer": {"kind": "sgd", "lr": {"float": [-1.0, 1.0]}}})
-
-
-def test_a_fixed_pair_that_goes_not_together_is_refused_while_other_fields_are_open() -> None:
-    data = {
-        "optimizer": {"kind": "sgd", "lr": {"float": [0.01, 1.0]}},
-        "loss": {"kind": "focal"},
-        "label_smoothing": {"kind": "label_smoothing"},
-    }
-    with pytest.raises(SpecError) as refused:
-        SegmentationRecipe.from_data(data)
-    assert str(refused.value) == (
-        "label_smoothing: label smoothing goes with cross-entropy; got 'focal'; allowed loss or label_smoothing: null"
-    )
-    SegmentationRecipe.from_data({**data, "loss": {"categorical": [None, {"kind": "focal"}]}})

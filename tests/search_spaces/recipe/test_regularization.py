@@ -20,6 +20,11 @@ def test_values_out_of_range_are_refused_by_name(spec: type[Spec], data: dict[st
         spec.from_data(data)
 
 
+def test_defaults_are_those_of_the_papers() -> None:
+    assert Dropout().rate == 0.5
+    assert (EarlyStopping().patience, DropPath().rate, BatchNorm().momentum) == (10, 0.3, 0.1)
+
+
 def test_early_stopping_watches_validation_alone() -> None:
     with pytest.raises(SpecError, match="metric"):
         EarlyStopping.from_data({"metric": "test/accuracy"})

@@ -1,6 +1,6 @@
 import pytest
 
-from search_spaces.recipe import Cosine, GradualWarmup, RateScaling, Schedule, Warmup
+from search_spaces.recipe import ClassificationRecipe, Cosine, GradualWarmup, RateScaling, Schedule, Warmup
 from search_spaces.spec import Spec, SpecError, kinds
 
 
@@ -8,6 +8,11 @@ def test_schedules_and_warmups_are_kinds_of_their_own() -> None:
     assert set(kinds(Schedule)) >= {"constant", "cosine"}
     assert set(kinds(Warmup)) >= {"gradual_warmup"}
     assert not set(kinds(Schedule)) & set(kinds(Warmup))
+
+
+def test_a_warmup_lasts_five_epochs_by_itself_and_one_in_a_recipe() -> None:
+    assert GradualWarmup().epochs == 5.0
+    assert ClassificationRecipe().warmup == GradualWarmup(epochs=1.0)
 
 
 def test_values_out_of_range_are_refused() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from search_spaces.recipe import Crop, Cutout, Flip, LabelSmoothing, Mixup
+from search_spaces.recipe import Crop, Cutout, Flip, LabelSmoothing, Mixup, MultiScaleTest
 from tests.trainers.examples import NETWORK, classifier, run, squares
 from trainers.checkpoint import load
 from trainers.data.splits import Part
@@ -45,14 +45,27 @@ def test_changes_apply_in_the_order_of_the_recipe() -> None:
     assert [change.args[0].kind for change in learner._changes.used] == ["crop", "flip", "cutout", "mixup"]  # type: ignore
 
 
-def test_figures_are_those_of_the_whole_part_in_eval_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_those_of_the_whole_part(monkeypatch: pytest.MonkeyPatch) -> None:
     network = NETWORK.build(DATA.input_shape, 4)
     images = Images(DATA, TRAIN, "cpu", False)
     logits = network.eval()(images[torch.arange(len(images))])
     monkeypatch.setattr(classification, "_EVALUATED", 7)
-    found = figures(network.train(), images)
+    found = figures(network, images)
     assert found["loss"] == pytest.approx(F.cross_entropy(logits, images.labels).item(), rel=1e-5)
     assert found["accuracy"] == pytest.approx((logits.argmax(1) == images.labels).float().mean().item())
+
+
+def test_m05_the_recipe_says_how_predictions_are_made(tmp_path: Path) -> None:
+    plain = run(classifier())
+    several = run(classifier(prediction=MultiScaleTest(scales=(1.0, 0.75))), folder=str(tmp_path / "t000001"))
+    assert [r.metrics["train/loss"] for r in plain] == [r.metrics["train/loss"] for r in several]
+    assert plain[-1].metrics["val/loss"] != several[-1].metrics["val/loss"]
+    single = run(classifier(prediction=MultiScaleTest(scales=(1.0,), flip=False)))
+    assert plain[-1].metrics["val/loss"] == single[-1].metrics["val/loss"]
+    checkpoint = str(tmp_path / str(several[-1].checkpoint))
+    spec = classifier(prediction=MultiScaleTest(scales=(1.0, 0.75)))
+    found = figures_of_checkpoint(spec, checkpoint, squares(), Part.VAL)
+    assert found["loss"] == pytest.approx(several[-1].metrics["val/loss"], rel=1e-5)
 
 
 def test_a_checkpoint_is_judged_as_the_trial_was(tmp_path: Path) -> None:

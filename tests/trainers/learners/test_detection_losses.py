@@ -5,10 +5,19 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from search_spaces.blocks.heads import DetectionHead
 from search_spaces.operators.boxes import decode, encode
-from search_spaces.recipe import BalancedSampling, Giou, IouAssignment, SmoothL1
-from tests.trainers.detectors import ONE, TWO, model
+from search_spaces.recipe import (
+    BalancedSampling,
+    Giou,
+    IouAssignment,
+    LabelSmoothing,
+    SmoothL1,
+    UncertaintyWeighting,
+)
+from tests.trainers.detectors import ONE, TWO, model, scenes
 from trainers.determinism import Generators
+from trainers.learners.detection import DetectionLearner
 from trainers.learners.detection_losses import DetectionLosses, objects_of
 from trainers.tricks.batch import Batch
 from trainers.tricks.loss import sigmoid_focal
@@ -65,6 +74,63 @@ def test_cross_entropy_is_what_focal_loss_is_without_its_factors() -> None:
     assert counted < 2 * ANCHORS
     # Each of five classes costs ln 2 for each anchor that counts.
     assert losses(zero, BATCH)[1]["class_loss"].item() == pytest.approx(5 * math.log(2))
+
+
+def test_h01_targets_of_anchors_with_an_object_are_smoothed() -> None:
+    smoothing = LabelSmoothing(epsilon=0.1)
+    losses, found = _losses(label_smoothing=smoothing), _outputs()
+    logits, _ = found["out"]  # type: ignore[misc]
+    state = losses._assign(losses.anchors(IMAGES), BOXES, CLASSES >= 0, None).state
+    targets = torch.zeros(2, ANCHORS, 5)
+    # An epsilon of 0.1 over five classes; anchors of the background stay certain.
+    targets[state == 1] = torch.tensor([0.02, 0.02, 0.92, 0.02, 0.02])
+    each = sigmoid_focal(logits, targets, 2.0, 0.25).sum(2) * (state != -1)
+    count = (state == 1).sum()
+    assert losses(found, BATCH)[1]["class_loss"].item() == pytest.approx((each.sum() / count).item(), rel=1e-5)
+    assert losses(found, BATCH)[1]["box_loss"].item() == _losses()(found, BATCH)[1]["box_loss"].item()
+
+
+def test_h01_a_second_stage_smooths_over_the_background_too_and_the_first_does_not() -> None:
+    plain, smoothed = (model(TWO, label_smoothing=smoothing) for smoothing in (None, LabelSmoothing(epsilon=0.3)))
+    parts = []
+    for spec in (plain, smoothed):
+        with Generators(0):
+            network = spec.architecture.build((3, 32, 32), 5)
+            outputs = network(IMAGES)
+            scores = torch.randn(2, 16, 6)
+            network.roi_outputs = lambda pyramid, boxes, s=scores: (s[:, : boxes.shape[1]], torch.zeros(*boxes.shape))
+            parts.append(
+                DetectionLosses(spec, network)(
+                    outputs, replace(BATCH, classes=torch.full_like(CLASSES, -1)), sampled=False
+                )[1]
+            )
+    assert parts[0]["objectness_loss"].item() == parts[1]["objectness_loss"].item()
+    background = torch.full((2, 16), 5)
+    for found, epsilon in zip(parts, (0.0, 0.3), strict=True):
+        expected = F.cross_entropy(scores.transpose(1, 2), background, label_smoothing=epsilon)
+        assert found["class_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("head", [ONE, TWO])
+def test_h16_losses_are_joined_by_learned_weights_and_those_of_boxes_are_regressions(head: DetectionHead) -> None:
+    spec = model(head, uncertainty=UncertaintyWeighting(initial=0.5))
+    with Generators(0):
+        learner = DetectionLearner(spec, scenes(), 0, "cpu")
+        batch = learner.batch(learner.sampler.next())
+        outputs = learner.network(batch.images)
+    with Generators(1):
+        loss, parts = learner._losses(outputs, batch)
+    expected = 0.0
+    for name, value in parts.items():
+        part = value.item() / math.e**0.5 + 0.5
+        expected += part / 2 if name in ("box_loss", "proposal_loss") else part
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    with torch.no_grad():
+        judged, parts = learner._losses(outputs, batch, sampled=False)
+    assert judged.item() == pytest.approx(sum(value.item() for value in parts.values()), rel=1e-5)
+    loss.backward()
+    assert learner.extra is not None and all(weight.grad is not None for weight in learner.extra.parameters())
+    assert len(learner.state_dict()["extra"]["uncertainty.log_variance"]) == len(parts)
 
 
 def test_right_outputs_cost_nothing() -> None:

@@ -6,6 +6,7 @@ import pytest
 from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.recipe import (
+    ClassificationRecipe,
     EarlyStopping,
     HolisticDistillation,
     PairwiseDistillation,
@@ -17,6 +18,7 @@ from tests.trainers.examples import classifier, final_weights, run, same, square
 from trainers.determinism import Generators
 from trainers.learners.classification import ClassificationLearner, figures
 from trainers.learners.teaching import teaching
+from trainers.tasks.classification import Classifier
 
 TEACHER = Chain(layers=(ConvLayer(filters=8), ConvLayer(filters=8)), pool_after=(0,))
 
@@ -77,7 +79,8 @@ def test_h08_h09_l01_each_distillation_of_pixels_changes_the_loss_and_goes_on_ex
 
 def test_h08_pairs_of_places_work_on_the_maps_of_a_classifier() -> None:
     network = Resnet(depths=(1, 1), widths=(4, 8), stem="cifar", block="basic")
-    spec = classifier(distillation=PairwiseDistillation(teachers=(TrainedTeacher(architecture=network, epochs=1),)))
-    found = run(spec.model_copy(update={"architecture": network}), fidelity=1)[-1].metrics
+    pairs = PairwiseDistillation(teachers=(TrainedTeacher(architecture=network, epochs=1),))
+    spec = Classifier(architecture=network, recipe=ClassificationRecipe(batch_size=16, distillation=pairs))
+    found = run(spec, fidelity=1)[-1].metrics
     plain = run(classifier().model_copy(update={"architecture": network}), fidelity=1)[-1].metrics
     assert found["train/loss"] != plain["train/loss"]

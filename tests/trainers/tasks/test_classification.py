@@ -41,6 +41,14 @@ def test_mistakes_in_the_section_are_refused_by_path() -> None:
         Classification().template({**SECTION, "recipe": {"batchsize": 3}})
 
 
+def test_smoothing_of_one_class_is_refused() -> None:
+    task = Classification()
+    section = {**SECTION, "recipe": {"label_smoothing": {"categorical": [None, {"kind": "label_smoothing"}]}}}
+    task.refuse(task.template(section), ((3, 8, 8), 2))
+    with pytest.raises(SpecError, match="recipe/label_smoothing: label smoothing needs two classes.*got '1 class'"):
+        task.refuse(task.template(section), ((3, 8, 8), 1))
+
+
 def test_reports_hold_the_metrics_that_the_task_names() -> None:
     task, data = Classification(), squares()
     known = set(task.metrics())

@@ -12,7 +12,7 @@ from search_spaces.blocks.heads import DetectionHead
 from search_spaces.errors import SpecError
 from search_spaces.recipe import Sgd
 from search_spaces.space import Space
-from tests.trainers.detectors import HEADS, ONE, TWO, model, run, scenes
+from tests.trainers.detectors import HEADS, ONE, TWO, model, network, run, scenes
 from tests.trainers.examples import final_weights, same, timeless
 from trainers.data.scenes import Scenes
 from trainers.data.splits import Part
@@ -43,6 +43,18 @@ def test_the_default_is_the_baseline() -> None:
 def test_another_network_is_refused() -> None:
     with pytest.raises(SpecError, match="architecture: detection needs a network that finds objects; got 'chain'"):
         DetectionModel.from_data({"architecture": Chain(layers=(ConvLayer(),)).to_data()})
+
+
+def test_smoothing_of_one_class_needs_a_background() -> None:
+    task = Detection()
+    for head, works in ((ONE, False), (TWO, True)):
+        section = {"architecture": network(head).to_data(), "recipe": {"label_smoothing": {"kind": "label_smoothing"}}}
+        task.refuse(task.template(section), ((3, 32, 32), 2))
+        if works:
+            task.refuse(task.template(section), ((3, 32, 32), 1))
+            continue
+        with pytest.raises(SpecError, match="recipe/label_smoothing: label smoothing needs two classes.*got '1 class'"):
+            task.refuse(task.template(section), ((3, 32, 32), 1))
 
 
 def test_thresholds_in_the_wrong_order_are_refused() -> None:

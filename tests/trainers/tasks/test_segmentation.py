@@ -64,7 +64,7 @@ def test_outputs_that_no_choice_gives_are_asked_for(field: str, trick: str, mess
     section["architecture"] |= {"edges": {"categorical": [True, False]}, "aux": {"subset": [1, 2]}}
     task.refuse(task.template(section), ((3, 32, 32), 6))
     with pytest.raises(SpecError, match=message):
-        SegmentationModel.from_data({"recipe": {field: {"kind": trick}}})
+        SegmentationModel.from_data({"architecture": {"kind": "segmenter"}, "recipe": {field: {"kind": trick}}})
 
 
 def test_smoothing_of_one_class_is_refused() -> None:
@@ -77,9 +77,17 @@ def test_smoothing_of_one_class_is_refused() -> None:
     task.refuse(task.template(section), task.shape(scenes()))
 
 
-def test_smoothing_goes_with_cross_entropy() -> None:
-    with pytest.raises(SpecError, match="label smoothing goes with cross-entropy"):
-        SegmentationRecipe.from_data({"label_smoothing": {"kind": "label_smoothing"}, "loss": {"kind": "focal"}})
+def test_the_default_network_and_the_default_space_of_recipes_go_together() -> None:
+    task = Segmentation()
+    template = task.template({"recipe": {"preset": "recipe-segmentation"}})
+    task.refuse(template, ((3, 32, 32), 6))
+    paths = {point.path for point in Space(template).points()}
+    assert {"recipe/deep_supervision", "recipe/edge_loss", "recipe/dual_task", "recipe/uncertainty"} <= paths
+    space, rng = (
+        Space(task.template({"architecture": {"preset": "segmenter"}, "recipe": {"preset": "recipe-segmentation"}})),
+        np.random.default_rng(0),
+    )
+    assert all(isinstance(space.realize(space.sample(rng)), SegmentationModel) for _ in range(40))
 
 
 def test_a_network_that_labels_whole_images_is_refused() -> None:

@@ -41,6 +41,26 @@ def test_m05_probabilities_of_all_views_are_averaged() -> None:
     assert torch.allclose(found.sum(1), torch.ones(2, 12, 16), atol=1e-5)
 
 
+def test_m05_probabilities_of_whole_images_are_averaged_too() -> None:
+    layer = _network(3)
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        # Not the mean, which a mirror image does not change.
+        found: torch.Tensor = layer(images)[:, :, :, 0].amax(2)
+        return found
+
+    spec = MultiScaleTest(scales=(0.5, 1.0), flip=True)
+    found = multi_scale(spec, network, IMAGES).exp()
+    expected = sum(network(view).softmax(1) for view in (IMAGES, IMAGES.flip(3), *_half())) / 4
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert torch.equal(multi_scale(MultiScaleTest(scales=(1.0,), flip=False), network, IMAGES), network(IMAGES))
+
+
+def _half() -> tuple[torch.Tensor, torch.Tensor]:
+    small = resized(IMAGES, (6, 8))
+    return small, small.flip(3)
+
+
 def test_views_have_the_sizes_of_the_scales() -> None:
     found = [(tuple(view.shape[2:]), flipped) for view, flipped in views(MultiScaleTest(), IMAGES)]
     assert found == [((9, 12), False), ((9, 12), True), ((12, 16), False), ((12, 16), True), ((15, 20), False)] + [

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from search_spaces.recipe import BoundaryFocal, DeepSupervision, Focal, LabelSmoothing, UncertaintyWeighting
 from trainers.data.pictures import IGNORE
-from trainers.tricks.loss import boundary_weights, cross_entropy, edges_of, loss_of, sigmoid_focal, smoothed
+from trainers.tricks.loss import boundary_weights, cross_entropy, edges_of, loss_of, sigmoid_focal, weights_of
 from trainers.tricks.registry import implementation
 
 Variant = Literal["uniform", "others", "fixed"]
@@ -65,7 +65,35 @@ def test_h01_even_logits_cost_the_logarithm_of_the_classes(variant: Variant, eps
 def test_h01_smoothing_without_targets_is_the_same(variant: Variant) -> None:
     spec, logits, labels = LabelSmoothing(variant=variant), _random(8, 5), torch.arange(8) % 5
     written = cross_entropy(logits, implementation(spec)(F.one_hot(labels, 5).float()))
-    assert smoothed(spec, 5)(logits, labels).item() == pytest.approx(written.item(), rel=1e-5)
+    assert loss_of(None, spec, 5)(logits, labels).item() == pytest.approx(written.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("variant", ["uniform", "others", "fixed"])
+@pytest.mark.parametrize("loss", [Focal(gamma=1.5), Focal(gamma=0.0, alpha=None)])
+def test_h01_every_loss_smooths_alike(loss: Focal, variant: Variant) -> None:
+    smoothing, logits, labels = LabelSmoothing(epsilon=0.2, variant=variant), _random(8, 5), torch.arange(8) % 5
+    written = loss_of(loss)(logits, implementation(smoothing)(F.one_hot(labels, 5).float()))
+    assert loss_of(loss, smoothing, 5)(logits, labels).item() == pytest.approx(written.item(), rel=1e-5)
+
+
+def test_h01_smoothed_pixels_keep_their_weights_at_boundaries() -> None:
+    masks = torch.zeros(1, 3, 12, dtype=torch.int64)
+    masks[..., 6:], masks[:, 0] = 1, IGNORE
+    logits, spec = _random(1, 4, 3, 12), BoundaryFocal(gamma=1.0, weight=3.0)
+    smoothing = LabelSmoothing(epsilon=0.2)
+    right, wrong = weights_of(smoothing, 4)
+    each = torch.stack(
+        [
+            loss_of(Focal(gamma=1.0, alpha=None))(logits[..., y, x], torch.tensor([k]))
+            for y in (1, 2)
+            for x in range(12)
+            for k in range(4)
+        ]
+    ).view(24, 4)
+    own = each.gather(1, masks[0, 1:].reshape(24, 1)).squeeze(1)
+    weights = boundary_weights(spec, masks)[0, 1:].flatten()
+    expected = (weights * (wrong * each.sum(1) + (right - wrong) * own)).sum() / 24
+    assert loss_of(spec, smoothing, 4)(logits, masks).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_epsilon_zero_changes_nothing() -> None:

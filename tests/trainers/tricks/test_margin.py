@@ -1,12 +1,18 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from search_spaces.recipe import AngularSoftmax, ArcFace
-from tests.trainers.examples import NETWORK, classifier, run
+from search_spaces.recipe import AngularSoftmax, ArcFace, Dropout, Ema
+from tests.trainers.examples import NETWORK, classifier, run, squares
+from trainers.checkpoint import load, weights
+from trainers.data.splits import Part
+from trainers.determinism import Generators
+from trainers.ema import WeightAverage
+from trainers.learners.classification import figures_of_checkpoint
 from trainers.tricks.margin import arcface, psi
 from trainers.tricks.registry import implementation
 
@@ -93,11 +99,56 @@ def test_the_network_alone_ranks_by_angle() -> None:
     assert not network.classifier.bias.any()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("first", ["margin", "dropout"])
+def test_a_margin_sees_what_dropout_left_whichever_comes_first(first: str) -> None:
+    linear = nn.Linear(40, 2)
+    margin = implementation(ArcFace(scale=1.0, margin=0.0))(linear) if first == "margin" else None
+    implementation(Dropout(rate=0.5))(linear)
+    margin = margin or implementation(ArcFace(scale=1.0, margin=0.0))(linear)
+    x, shares = torch.ones(1, 40), torch.eye(2)[:1]
+    with Generators(0):
+        linear(x)
+        found = margin(shares, 0.0)
+        linear(x)
+        again = margin(shares, 0.0)
+        linear.eval()(x)
+    assert not torch.allclose(found, again)
+    assert not torch.allclose(found, F.linear(F.normalize(x), F.normalize(linear.weight)))
+
+
+def test_dropout_changes_the_loss_of_a_recipe_with_a_margin() -> None:
+    losses = [
+        run(classifier(margin=ArcFace(scale=16.0), dropout=dropout, warmup=None), fidelity=1)[0].metrics["train/loss"]
+        for dropout in (None, Dropout(rate=0.5))
+    ]
+    assert abs(losses[0] - losses[1]) > 1e-3
+
+
+def test_with_an_average_the_network_that_is_kept_is_the_one_that_was_judged(tmp_path: Path) -> None:
+    spec = classifier(margin=ArcFace(scale=16.0, margin=0.2), ema=Ema(decay=0.9), warmup=None)
+    report = run(spec, fidelity=3, folder=str(tmp_path / "t000001"))[-1]
+    checkpoint = str(tmp_path / str(report.checkpoint))
+    kept = weights(load(checkpoint))
+    assert torch.allclose(kept["classifier.weight"].norm(dim=1), torch.ones(4), atol=1e-6)
+    assert not kept["classifier.bias"].any()
+    found = figures_of_checkpoint(spec, checkpoint, squares(), Part.VAL)
+    assert found["loss"] == pytest.approx(report.metrics["val/loss"], rel=1e-6)
+    # The average is one of directions: it takes in rows of length 1.
+    network = NETWORK.build((1, 8, 8), 4)
+    margin = implementation(ArcFace())(network)
+    ema = WeightAverage(Ema(decay=0.9), network)
+    with torch.no_grad():
+        network.classifier.weight.mul_(5.0)  # type: ignore[union-attr, operator]
+    margin.constrain()
+    ema.update()
+    assert torch.allclose(ema.average["classifier.weight"].norm(dim=1), torch.ones(4), atol=1e-6)
+
+
 @pytest.mark.parametrize("spec", [ArcFace(scale=16.0, margin=0.2), AngularSoftmax(margin=2)])
 def test_a_network_learns_with_it(spec: ArcFace) -> None:
     assert run(classifier(margin=spec, warmup=None), fidelity=4)[-1].metrics["val/accuracy"] > 0.5
 
 
 def test_a_network_without_linear_layer_is_refused() -> None:
-    with pytest.raises(ValueError, match="linear layer; set margin to null"):
+    with pytest.raises(ValueError, match="classifier is a linear layer; set margin to null"):
         implementation(ArcFace())(nn.Conv2d(1, 1, 1))

@@ -8,7 +8,7 @@ from search_spaces.recipe import DetectionMixup, Mix, Mixup, Ricap
 from tests.trainers.tricks.batches import at, changed, equal, scenes
 from trainers.determinism import Generators
 from trainers.tricks.batch import Batch
-from trainers.tricks.mix import patch, union
+from trainers.tricks.mix import blend, patch, union
 
 
 def _batch(n: int = 6, side: int = 2) -> Batch:
@@ -29,6 +29,16 @@ def test_j01_images_and_targets_are_blended_alike() -> None:
     assert torch.allclose(targets.sum(1), torch.ones(6))
     # Image i is the number i, so the blend of images is the mean of the classes under the blend of targets.
     assert torch.allclose(images[:, 0, 0, 0], targets @ torch.arange(6.0))
+
+
+def test_j01_a_share_of_1_is_the_identity_and_one_of_0_the_partner() -> None:
+    batch, other = _batch(side=4), torch.tensor([3, 0, 5, 1, 2, 4])
+    assert equal(blend(batch, other, 1.0), batch)
+    partner = blend(batch, other, 0.0)
+    assert torch.equal(partner.images, batch.images[other])
+    assert partner.targets is not None and torch.equal(partner.targets.argmax(1), other)
+    half = blend(batch, other, 0.25)
+    assert torch.allclose(half.images, 0.25 * batch.images + 0.75 * batch.images[other])
 
 
 def test_j01_the_mixed_loss_is_the_loss_of_the_mixed_targets() -> None:

@@ -2,10 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from search_spaces.build import set_progress
+from search_spaces.build import classifier_of, set_progress
 from search_spaces.networks.layers import DropPath as DropPathLayer
 from search_spaces.recipe import L1, BatchNorm, Dropout, DropPath
+from tests.trainers.detectors import TWO
+from tests.trainers.detectors import network as detector
 from tests.trainers.examples import NETWORK
+from tests.trainers.examples_dense import SEGMENTER
 from trainers.determinism import Generators
 from trainers.tricks.registry import implementation
 
@@ -25,6 +28,33 @@ def test_i01_dropout_comes_before_the_last_linear_layer() -> None:
     assert out.mean().item() == pytest.approx(1.0, abs=0.01)
     assert out.std().item() == pytest.approx((1 / 3 / 400) ** 0.5, rel=0.1)
     assert torch.allclose(network.eval()(x), torch.ones(500, 1))
+
+
+def test_i01_in_two_stages_it_drops_for_classes_and_not_for_boxes() -> None:
+    network = detector(TWO).build((3, 32, 32), 5)
+    implementation(Dropout(rate=0.5))(network)
+    images, boxes = torch.rand(1, 3, 32, 32), torch.tensor([[[4.0, 4, 20, 20]]])
+    with Generators(0):
+        pyramid = network.train()(images)["pyramid"]
+        (first, moved), (second, again) = (network.roi_outputs(pyramid, boxes) for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(moved, again)
+
+
+def test_i01_of_maps_it_drops_whole_channels() -> None:
+    network = SEGMENTER.build((3, 32, 32), 5)
+    implementation(Dropout(rate=0.5))(network)
+    classifier, seen = classifier_of(network), list[torch.Tensor]()
+    assert classifier is not None
+    classifier.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    with Generators(0):
+        for mode in (True, False):
+            network.train(mode)
+            classifier(torch.ones(16, 8, 4, 4))
+    assert torch.equal(seen[0], seen[0][:, :, :1, :1].expand(16, 8, 4, 4))
+    assert set(seen[0].unique().tolist()) == {0.0, 2.0}
+    assert seen[0].mean().item() == pytest.approx(1.0, abs=0.25)
+    assert torch.equal(seen[1], torch.ones(16, 8, 4, 4))
 
 
 def test_dropout_needs_a_linear_layer() -> None:

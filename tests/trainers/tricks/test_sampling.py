@@ -1,11 +1,23 @@
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from search_spaces.recipe import BalanceClasses, ClassificationRecipe, EasyFirst, OversampleSmall, Recipe, Staged
+from search_spaces.recipe import (
+    Adam,
+    BalanceClasses,
+    ClassificationRecipe,
+    EasyFirst,
+    Optimizer,
+    OversampleSmall,
+    Recipe,
+    Sgd,
+    Staged,
+    TwoPhase,
+)
 from tests.trainers.examples import classifier, final_weights, run, same, squares
 from trainers.data.pictures import DetectionSet
 from trainers.data.sampler import Sampler
@@ -67,10 +79,8 @@ def test_l08_frozen_weights_are_unchanged_in_the_first_stage_and_learn_after() -
     assert all(weight.requires_grad for weight in network.parameters())
 
 
-def test_l08_a_stage_is_a_stage_of_the_training_loop(tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path)) / "t000001"
+def test_l08_a_stage_is_a_stage_of_the_training_loop(tmp_path: Path) -> None:
+    folder = tmp_path / "t000001"
     spec = classifier(curriculum=Staged(epochs=2.0, frozen=0.5))
     reports = run(spec, fidelity=3, folder=str(folder))
     names = [name for name, _ in spec.architecture.build((1, 8, 8), 4).named_parameters()]
@@ -80,6 +90,27 @@ def test_l08_a_stage_is_a_stage_of_the_training_loop(tmp_path: object) -> None:
     assert not any(torch.equal(weights[1][name], weights[2][name]) for name in frozen if name.endswith("weight"))
     learning = [name for name in names[len(names) // 2 :] if name.endswith("weight")]
     assert not any(torch.equal(weights[0][name], weights[1][name]) for name in learning)
+
+
+ORDERS: list[tuple[Optimizer, Optimizer]] = [(Sgd(), Adam()), (Adam(), Sgd()), (Sgd(), Sgd(momentum=0.5))]
+
+
+@pytest.mark.parametrize("first_second", ORDERS, ids=lambda pair: "-".join(spec.kind for spec in pair))
+@pytest.mark.parametrize("switch", [0.3, 0.7])
+def test_stages_go_with_two_phases_in_either_order(
+    first_second: tuple[Optimizer, Optimizer], switch: float, tmp_path: Path
+) -> None:
+    first, second = first_second
+    optimizer = TwoPhase(first=first, second=second, switch=switch)
+    # The switch comes while weights are frozen, and after they were freed.
+    spec = classifier(curriculum=Staged(epochs=1.0, frozen=0.5), optimizer=optimizer, warmup=None)
+    folder = tmp_path / "t000001"
+    whole = run(spec, fidelity=2, folder=str(folder))
+    names = [name for name, _ in spec.architecture.build((1, 8, 8), 4).named_parameters()]
+    stage, end = (final_weights(folder, whole[:count]) for count in (1, 2))
+    assert not any(torch.equal(stage[name], end[name]) for name in names if name.endswith("conv.weight"))
+    rest = run(spec, fidelity=2, folder=str(folder), attempt=2, resume_from=str(folder / "1-1.pt"))
+    assert same(final_weights(folder, rest), end)
 
 
 def test_one_weight_at_least_learns() -> None:
