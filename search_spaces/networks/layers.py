@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -101,3 +103,14 @@ class MatMul(nn.Module):
     def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
         """Returns the multiply-adds of one call."""
         return output.numel() * inputs[0].shape[-1]
+
+
+def set_lr_factor(parameters: Iterable[nn.Parameter], factor: float) -> None:
+    """Lets parameters learn at another rate than the rest of their network.
+
+    Args:
+        parameters: Get an attribute `lr_factor`, which optimizers multiply their rate by.
+        factor: Their rate over that of the rest.
+    """
+    for parameter in parameters:
+        parameter.lr_factor = factor  # type: ignore[attr-defined]
