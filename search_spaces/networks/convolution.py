@@ -52,6 +52,9 @@ def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         norm: Has running figures.
     """
     assert norm.running_mean is not None and norm.running_var is not None
+    if conv.weight.is_meta:  # shapes alone: on the meta device each operation below would be slow
+        conv.bias = nn.Parameter(torch.empty_like(norm.running_mean))
+        return conv
     scale = (norm.running_var + norm.eps).rsqrt()
     if norm.affine:
         scale = scale * norm.weight

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from search_spaces.blocks.convolution_sampled import Active, Deformable, Shift, SparseShift
 
 
-class SampledConv(nn.Module):
-    """The weights of a convolution, applied where offsets say."""
+class SampledConv(nn.Conv2d):
+    """A convolution that reads where offsets say; of its products, those of interpolating are not counted."""
 
     def __init__(self, plan: ConvPlan) -> None:
-        super().__init__()
-        self.weight = conv(plan).weight
-        self.stride, self.padding, self.dilation = plan.stride, padding(plan), (plan.dilation, plan.dilation)
+        steps = (plan.kernel, plan.stride, padding(plan), plan.dilation)
+        super().__init__(plan.inputs, plan.outputs, *steps, bias=False)
 
-    def forward(self, x: Tensor, offset: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(  # type: ignore[override]
+        self, x: Tensor, offset: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """Returns the map (N, O, h, w) of `x` (N, C, H, W).
 
         Args:
@@ -38,11 +39,7 @@ class SampledConv(nn.Module):
         if offset.dim() == 1:
             height, width = (-(-size // step) for size, step in zip(x.shape[2:], self.stride, strict=True))
             offset = offset.view(1, -1, 1, 1).expand(x.shape[0], -1, height, width)
-        return deform_conv2d(x, offset, self.weight, self.stride, self.padding, self.dilation, mask)
-
-    def macs(self, inputs: tuple[Tensor, ...], output: Tensor) -> int:
-        """Returns the multiply-adds of one call; interpolating is not counted."""
-        return output.numel() * self.weight[0].numel()
+        return deform_conv2d(x, offset, self.weight, self.stride, self.padding, self.dilation, mask)  # type: ignore[arg-type]
 
 
 class DeformableModule(nn.Module):

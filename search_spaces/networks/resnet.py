@@ -43,6 +43,8 @@ class Residual(nn.Module):
 class Basic(Residual):
     """Two 3x3 convolutions."""
 
+    folds = (("conv1", "bn1"), ("conv2", "bn2"))
+
     def __init__(self, plan: BlockPlan, depth: float) -> None:
         super().__init__(plan, depth)
         self.conv1 = _conv(plan.in_channels, plan.width, 3, plan.stride, plan.before)
@@ -58,6 +60,8 @@ class Basic(Residual):
 
 class Bottleneck(Residual):
     """A 3x3 convolution between two 1x1 ones."""
+
+    folds = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
 
     def __init__(self, plan: BlockPlan, depth: float) -> None:
         super().__init__(plan, depth)
@@ -80,6 +84,8 @@ BLOCKS: dict[str, type[Residual]] = {"basic": Basic, "bottleneck": Bottleneck}
 
 class ResnetFeatures(nn.Module):
     """The stem and the stages."""
+
+    folds = (("conv1", "bn1"),)
 
     def __init__(self, spec: Resnet, channels: int) -> None:
         super().__init__()

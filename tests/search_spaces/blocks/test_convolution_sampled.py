@@ -33,8 +33,6 @@ def test_a08_a_channel_has_two_numbers() -> None:
 
 
 def test_groups_that_do_not_divide_are_refused_by_path() -> None:
-    with pytest.raises(
-        SpecError, match="^groups: 6 channels do not divide into groups; got 4"
-    ):
+    with pytest.raises(SpecError, match="^groups: 6 channels do not divide into groups; got 4"):
         Deformable(groups=4).check_plan(ConvPlan(6, 8))
     Deformable(groups=4).check_plan(ConvPlan(8, 6))
