@@ -146,11 +146,13 @@ def test_by_default_weights_are_drawn_as_torch_draws_those_of_convolutions():
 
 
 def test_a_layer_is_convolution_norm_relu_attention_pooling():
-    layer = ConvLayer.from_data({"filters": 4, "conv": "separable", "norm": "instance", "attention": "se"})
+    attention = {"kind": "se", "reduction": 1}
+    data = {"filters": 4, "conv": "separable", "norm": "group", "attention": attention}
+    layer = ConvLayer.from_data(data)
     network = Chain(layers=(layer,), pool_after=(0,)).build((3, 8, 8), 10)
     part, x = network.layers[0], torch.randn(2, 3, 8, 8)
     inner = part.conv.pointwise(part.conv.depthwise(x))
-    inner = F.relu(F.group_norm(inner, 4, part.norm.weight, part.norm.bias))
+    inner = F.relu(F.group_norm(inner, 4))
     assert torch.allclose(part(x), F.max_pool2d(part.attention(inner), 2), atol=1e-6)
 
 
