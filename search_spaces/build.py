@@ -75,6 +75,17 @@ class Architecture(Spec):
         return self._build(self._checked(input_shape, outputs), outputs)
 
     @final
+    def deploy(self, network: nn.Module) -> nn.Module:
+        """Returns the smaller network that computes, in eval mode, what a trained one does.
+
+        Args:
+            network: One that `build` made; it stays as it is.
+        """
+        from search_spaces.deploy import deploy
+
+        return deploy(network)
+
+    @final
     def draw_graph(self, input_shape: Sequence[int], outputs: int) -> Graph:
         """Returns the graph to draw, after the same checks as `build`."""
         return self.graph(self._checked(input_shape, outputs), outputs)

@@ -50,6 +50,30 @@ def cost(architecture: Architecture, input_shape: Sequence[int], outputs: int) -
         return network_cost(network, input_shape)
 
 
+def trained_and_deployed(architecture: Architecture, input_shape: Sequence[int], outputs: int) -> tuple[Cost, int, int]:
+    """Counts what an architecture costs as it is trained, as `cost` does, and what is left of it when it is deployed.
+
+    Args:
+        architecture: A spec without holes.
+        input_shape: Shape of one input without the batch.
+        outputs: Number of classes.
+
+    Returns:
+        Its cost; the parameters and the multiply-adds of what `Architecture.deploy` makes of it.
+    """
+    import torch
+
+    from search_spaces.deploy import simplify
+
+    with torch.random.fork_rng(devices=[]):
+        with torch.device("meta"):
+            network = architecture.build(input_shape, outputs)
+        found = network_cost(network, input_shape)
+        deployed, fewer = simplify(network.eval())
+        macs = network_cost(deployed, input_shape).macs if fewer else found.macs
+        return found, _params(deployed), macs
+
+
 def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Counts what a network costs by running it once, in eval mode, on the device where it lies.
 
@@ -96,9 +120,12 @@ def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:
 
     with torch.no_grad(), _evaluated(network), _hooked(network, count):
         run()
+    return Cost(_params(network), macs, numbers * FLOAT32_BYTES)
+
+
+def _params(network: nn.Module) -> int:
     named = network.named_parameters()
-    params = sum(p.numel() for name, p in named if p.requires_grad and name.split(".")[0] != AUXILIARY)
-    return Cost(params, macs, numbers * FLOAT32_BYTES)
+    return sum(p.numel() for name, p in named if p.requires_grad and name.split(".")[0] != AUXILIARY)
 
 
 def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:

@@ -98,7 +98,10 @@ class _Training:
         self.changes = any(hasattr(type(module), "set_progress") for module in self.network.modules())
         self.optimizer: Any = implementation(recipe.optimizer)(_trained(learner))
         settle(self.optimizer)
-        self.penalty = _call(recipe.l1, self.network)
+        own = [module.penalty for module in self.network.modules() if hasattr(type(module), "penalty")]
+        self.penalties: list[Any] = own
+        if recipe.l1 is not None:
+            self.penalties.append(_call(recipe.l1, self.network))
         self.ema = _call(recipe.ema, self.network)
         self.stopping = _call(recipe.early_stopping)
         self.stages = (
@@ -165,8 +168,8 @@ class _Training:
             batch = self.learner.batch(self.sampler.next())
             with self._autocast():
                 loss, others = self.learner.loss(batch)
-            if self.penalty is not None:
-                loss = loss + self.penalty()
+            for penalty in self.penalties:
+                loss = loss + penalty()
             self._update(loss)
             figures["loss"].append(loss.detach())
             for name, value in others.items():

@@ -20,7 +20,7 @@ BASE = "initial_lr"
 def sgd(spec: Sgd, network: nn.Module) -> torch.optim.Optimizer:
     """SGD over the network's weights; Nesterov's form needs momentum and is plain SGD without."""
     return torch.optim.SGD(
-        _groups(network, spec.weight_decay, spec.decay_bias_and_norm),
+        _groups(spec, network),
         lr=spec.lr,
         momentum=spec.momentum,
         nesterov=spec.nesterov and spec.momentum > 0,
@@ -32,7 +32,7 @@ def sgd(spec: Sgd, network: nn.Module) -> torch.optim.Optimizer:
 def adamw(spec: AdamW, network: nn.Module) -> torch.optim.Optimizer:
     """AdamW over the network's weights."""
     return torch.optim.AdamW(
-        _groups(network, spec.weight_decay, spec.decay_bias_and_norm),
+        _groups(spec, network),
         lr=spec.lr,
         betas=(spec.beta1, spec.beta2),
         eps=spec.epsilon,
@@ -44,7 +44,7 @@ def adamw(spec: AdamW, network: nn.Module) -> torch.optim.Optimizer:
 def adam(spec: Adam, network: nn.Module) -> torch.optim.Optimizer:
     """Adam over the network's weights."""
     return torch.optim.Adam(
-        _groups(network, spec.weight_decay, spec.decay_bias_and_norm),
+        _groups(spec, network),
         lr=spec.lr,
         betas=(spec.beta1, spec.beta2),
         eps=spec.epsilon,
@@ -56,7 +56,7 @@ def adam(spec: Adam, network: nn.Module) -> torch.optim.Optimizer:
 def adabound(spec: AdaBound, network: nn.Module) -> torch.optim.Optimizer:
     """AdaBound over the network's weights."""
     return AdaBoundOptimizer(
-        _groups(network, spec.weight_decay, spec.decay_bias_and_norm),
+        _groups(spec, network),
         lr=spec.lr,
         betas=(spec.beta1, spec.beta2),
         final_lr=spec.final_lr,
@@ -160,12 +160,18 @@ def clip(spec: ClipGradients, parameters: Iterable[nn.Parameter]) -> None:
     nn.utils.clip_grad_norm_(parameters, spec.norm)
 
 
-def _groups(network: nn.Module, weight_decay: float, decay_bias_and_norm: bool) -> list[dict[str, Any]]:
-    """Weights that decay and weights that do not: biases and norms are those of less than two dimensions."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+def _groups(spec: Sgd | AdamW | Adam | AdaBound, network: nn.Module) -> list[dict[str, Any]]:
+    """Weights that decay and weights that do not, biases and norms: those of less than two dimensions.
+
+    A weight with an attribute `lr_factor` learns at so many times the rate; those without one come first.
+    """
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
     for weight in network.parameters():
         if weight.requires_grad:
-            (decayed if decay_bias_and_norm or weight.ndim > 1 else free).append(weight)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+            decays = spec.decay_bias_and_norm or weight.ndim > 1
+            groups.setdefault((getattr(weight, "lr_factor", 1.0), decays), []).append(weight)
+    return [
+        {"params": weights, "lr": spec.lr * factor, "weight_decay": spec.weight_decay if decays else 0.0}
+        for (factor, decays), weights in groups.items()
+        if weights
+    ]

@@ -143,7 +143,7 @@ LISTS: Mapping[str, Callable[[], dict[str, Any]]] = {
 
 
 def inspect(arch: str, input_text: str | None, outputs: int | None, as_json: bool, draw: str | None) -> int:
-    """Prints parameters, multiply-adds and activation memory of an architecture.
+    """Prints parameters, multiply-adds and activation memory of an architecture, and what is left of it deployed.
 
     Args:
         arch: A reference name or a JSON file.
@@ -155,22 +155,23 @@ def inspect(arch: str, input_text: str | None, outputs: int | None, as_json: boo
     Raises:
         SpecError: Something is unknown or cannot be built.
     """
-    from search_spaces.cost import cost
+    from search_spaces.cost import trained_and_deployed
     from search_spaces.reference import resolve
 
     found = resolve(arch)
     shape = _shape(input_text) if input_text is not None else found.input_shape or DEFAULT_INPUT
     count = outputs if outputs is not None else found.outputs or DEFAULT_OUTPUTS
-    price = cost(found.architecture, shape, count)
+    price, params, macs = trained_and_deployed(found.architecture, shape, count)
     if draw is not None:
         _draw(found.architecture, shape, count, draw)
     if as_json:
         figures = {"params": price.params, "macs": price.macs, "activation_bytes": price.activation_bytes}
+        figures |= {"deployed_params": params, "deployed_macs": macs}
         print(json.dumps({"name": arch, **figures, "input": list(shape), "outputs": count}))
         return 0
     print(f"{arch}: input {'x'.join(map(str, shape))}, {count} outputs")
-    print(f"  parameters        {price.params:,}")
-    print(f"  multiply-adds     {price.macs:,}")
+    print(f"  parameters        {price.params:,}; deployed {params:,}")
+    print(f"  multiply-adds     {price.macs:,}; deployed {macs:,}")
     print(f"  activation bytes  {price.activation_bytes:,}")
     return 0
 

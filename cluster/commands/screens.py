@@ -37,7 +37,12 @@ def winner(standing: Standing, row: TrialRow) -> str:
     return "\n".join(lines)
 
 
-COSTS = {"cost/params": "parameters", "cost/macs": "multiply-adds (MACs)"}
+COSTS = {
+    "cost/params": "parameters",
+    "cost/macs": "multiply-adds (MACs)",
+    "cost/deployed_params": "parameters, deployed",
+    "cost/deployed_macs": "multiply-adds (MACs), deployed",
+}
 
 
 def _line(name: str, text: str) -> str:

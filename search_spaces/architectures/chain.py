@@ -5,11 +5,16 @@ Paper: Zoph & Le, 2017, arXiv 1611.01578, sections 3.3 and 4.1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from search_spaces.blocks.base import Attention, Feature, check_size
+from search_spaces.blocks.convolution import Convolution, ConvPlan, Dense
+from search_spaces.blocks.normalization import BatchNorm, Norm
 from search_spaces.build import Architecture, Graph, Node, Shape
 from search_spaces.domains import Categorical, First, Subset
 from search_spaces.errors import SpecError
@@ -25,7 +30,7 @@ Index = Annotated[int, Field(ge=0)]
 
 
 class ConvLayer(Spec):
-    """One convolution, followed by batch norm and ReLU. The fields stand in the order in which NAS-RL predicts them.
+    """One convolution, followed by a norm, ReLU and attention; the first six fields stand in the order of NAS-RL.
 
     Args:
         height: Height of the filters, in pixels.
@@ -34,6 +39,9 @@ class ConvLayer(Spec):
         stride_width: Horizontal step, in pixels.
         filters: Number of filters.
         inputs: Indexes of the earlier layers that it reads, ascending; without any it reads the image.
+        conv: What sort of convolution it is.
+        attention: What weighs its map after the ReLU; None: nothing does.
+        norm: What follows the convolution; None: neither norm nor bias.
     """
 
     height: Hole[Size] = 3
@@ -42,6 +50,9 @@ class ConvLayer(Spec):
     stride_width: Hole[Size] = 1
     filters: Hole[Size] = 36
     inputs: Hole[tuple[Index, ...]] = ()
+    conv: Hole[Convolution] = Dense()
+    attention: Hole[Attention | None] = None
+    norm: Hole[Norm | None] = BatchNorm()
 
 
 @dataclass(frozen=True)
@@ -49,18 +60,28 @@ class LayerPlan:
     """What a layer becomes within its chain.
 
     Args:
-        sources: Indexes of the layers that it reads; none stands for the image.
-        in_channels: Channels of its concatenated inputs.
+        layer: Its spec.
+        conv: The place of its convolution, whose inputs are concatenated.
+        map: Its map before a pooling, with the stride that it has in height.
         shape: Shape of its output, (C, H, W).
-        params: Its trainable parameters.
         pooled: Whether a max pooling follows.
     """
 
-    sources: tuple[int, ...]
-    in_channels: int
+    layer: ConvLayer
+    conv: ConvPlan
+    map: Feature
     shape: Shape
-    params: int
     pooled: bool
+
+    @property
+    def params(self) -> int:
+        """Its trainable parameters."""
+        import torch
+
+        from search_spaces.networks.chain import ChainLayer
+
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return sum(weight.numel() for weight in ChainLayer(self, depth=1.0).parameters())
 
 
 class Chain(Architecture):
@@ -108,18 +129,16 @@ class Chain(Architecture):
         return tuple(i for i in range(len(self.layers)) if i not in read)
 
     def plan(self, input_shape: Shape) -> tuple[LayerPlan, ...]:
-        """Returns what every layer becomes for images of `input_shape` (C, H, W)."""
+        """Returns what every layer becomes for images of `input_shape` (C, H, W).
+
+        Raises:
+            SpecError: A convolution or an attention does not fit its place; the path says which one.
+        """
         plans: list[LayerPlan] = []
         for i, layer in enumerate(self.layers):
             inputs = [plans[source].shape for source in layer.inputs] or [input_shape]
-            in_channels = sum(shape[0] for shape in inputs)
-            height = _steps(max(shape[1] for shape in inputs), layer.stride_height)
-            width = _steps(max(shape[2] for shape in inputs), layer.stride_width)
-            pooled = i in self.pool_after
-            if pooled:
-                height, width = _steps(height, 2), _steps(width, 2)
-            params = layer.filters * (layer.height * layer.width * in_channels + 2)
-            plans.append(LayerPlan(layer.inputs, in_channels, (layer.filters, height, width), params, pooled))
+            with _within("layers", i):
+                plans.append(_plan(layer, inputs, input_shape[1], i in self.pool_after))
         return tuple(plans)
 
     def graph(self, input_shape: Shape, outputs: int) -> Graph:
@@ -128,8 +147,8 @@ class Chain(Architecture):
         edges = []
         for i, (layer, plan) in enumerate(zip(self.layers, self.plan(input_shape), strict=True)):
             kernel = f"{layer.height}×{layer.width}"
-            nodes.append(Node(f"layer {i}", kernel, _label(i, layer, plan), plan.shape, plan.params))
-            edges += [(f"layer {source}" if plan.sources else "image", f"layer {i}") for source in plan.sources or (0,)]
+            nodes.append(Node(f"layer {i}", kernel, _label(i, layer, plan.pooled), plan.shape, plan.params))
+            edges += [(f"layer {source}", f"layer {i}") for source in layer.inputs] or [("image", f"layer {i}")]
         ends = self.loose_ends()
         features = sum(self.layers[i].filters for i in ends)
         params = (features + 1) * outputs
@@ -142,6 +161,32 @@ class Chain(Architecture):
         return ChainNetwork(self, self.plan(input_shape), outputs)
 
 
+def _plan(layer: ConvLayer, inputs: list[Shape], image_height: int, pooled: bool) -> LayerPlan:
+    strides = (layer.stride_height, layer.stride_width)
+    conv = ConvPlan(sum(shape[0] for shape in inputs), layer.filters, (layer.height, layer.width), strides)
+    size = max(shape[1] for shape in inputs), max(shape[2] for shape in inputs)
+    with _within("conv"):
+        layer.conv.check_plan(conv)
+        check_size(layer.conv, *size)
+    height, width = _steps(size[0], strides[0]), _steps(size[1], strides[1])
+    feature = Feature(layer.filters, _steps(image_height, height))
+    if layer.attention is not None:
+        with _within("attention"):
+            layer.attention.outputs((feature,))
+            check_size(layer.attention, height, width)
+    if pooled:
+        height, width = _steps(height, 2), _steps(width, 2)
+    return LayerPlan(layer, conv, feature, (layer.filters, height, width), pooled)
+
+
+@contextmanager
+def _within(*parts: object) -> Iterator[None]:
+    try:
+        yield
+    except SpecError as error:
+        raise error.at(*parts) from None
+
+
 def _steps(size: int, stride: int) -> int:
     return -(-size // stride)
 
@@ -151,13 +196,25 @@ def _ascending(indexes: tuple[int, ...], path: str) -> None:
         raise SpecError("indexes stand in ascending order, each once", list(indexes), path=path)
 
 
-def _label(index: int, layer: ConvLayer, plan: LayerPlan) -> str:
+def _label(index: int, layer: ConvLayer, pooled: bool) -> str:
+    conv, norm, attention = (_kind(part) for part in (layer.conv, layer.norm, layer.attention))
+    conv = "conv" if conv == Dense().kind else conv
     strided = (layer.stride_height, layer.stride_width) != (1, 1)
     return (
-        f"{index}: conv {layer.height}×{layer.width}, {layer.filters} filters"
+        f"{index}: {conv} {layer.height}×{layer.width}, {layer.filters} filters"
         + (f", stride {layer.stride_height}×{layer.stride_width}" if strided else "")
-        + (", max pool" if plan.pooled else "")
+        + ("" if norm == BatchNorm().kind else f", {norm or 'no'} norm")
+        + (f", {attention}" if attention else "")
+        + (", max pool" if pooled else "")
     )
+
+
+def _kind(part: Spec | None) -> str:
+    return "" if part is None else str(getattr(part, "kind", type(part).__name__))
+
+
+def _one_of(options: tuple[Any, ...]) -> Any:
+    return options[0] if len(options) == 1 else hole(Categorical(tuple(options)))
 
 
 @preset("chain")
@@ -170,6 +227,9 @@ def chain(
     kernels: tuple[int, ...] = (1, 3, 5, 7),
     filters: tuple[int, ...] = (24, 36, 48, 64),
     pool_after: tuple[int, ...] = (),
+    convs: tuple[Any, ...] = ("dense",),
+    attentions: tuple[Any, ...] = (None,),
+    norms: tuple[Any, ...] = ("batch",),
 ) -> Chain:
     """Returns the search space of NAS-RL.
 
@@ -182,6 +242,10 @@ def chain(
         kernels: Heights and widths of filters to choose from.
         filters: Numbers of filters to choose from.
         pool_after: As in `Chain`.
+        convs: Convolutions to choose from, as names or specs, which may have holes of their own; a candidate fails in
+            which one does not fit what its layer reads.
+        attentions: Attentions to choose from, likewise; None: none.
+        norms: Norms to choose from, likewise; None: none.
 
     Paper: Zoph & Le, 2017, arXiv 1611.01578, section 4.1.
     """
@@ -199,6 +263,9 @@ def chain(
             stride_width=stride(),
             filters=hole(Categorical(filters)),
             inputs=anchor,
+            conv=_one_of(convs),
+            attention=_one_of(attentions),
+            norm=_one_of(norms),
         )
 
     items = tuple(map(layer, range(layers)))

@@ -192,6 +192,23 @@ def at_least(inputs: Pyramid, levels: int, what: str) -> None:
         raise SpecError(f"{what} needs a pyramid of {levels} maps or more", len(inputs), "a backbone with more stages")
 
 
+def check_size(block: Block, height: int, width: int) -> None:
+    """Refuses a map whose height or width is no multiple of what a block needs.
+
+    Args:
+        block: The block that is to take it.
+        height: Of the map, in its own pixels.
+        width: Of the map.
+
+    Raises:
+        SpecError: One of them is none.
+    """
+    step = block.size_multiple
+    if height % step or width % step:
+        rule = f"height and width of the map have to be multiples of {step}"
+        raise SpecError(rule, [height, width], "another block here, or an image and strides that give such a map")
+
+
 def part_params(architecture: Architecture, input_shape: Shape, outputs: int) -> dict[str, int]:
     """Returns the trainable parameters of each direct child of an architecture's network, by its name.
 

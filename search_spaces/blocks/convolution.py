@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, final
+
+from pydantic import Field
 
 from search_spaces.blocks.base import Block, Example, Feature, Form
 from search_spaces.errors import SpecError
+from search_spaces.spec import Hole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +48,7 @@ class Convolution(Block):
             SpecError: The kernel, the channels or the strides do not suit it.
         """
         if any(size % 2 == 0 for size in plan.kernel):
-            raise SpecError("a kernel has a middle", list(plan.kernel), "odd heights and widths", "kernel")
+            raise SpecError("a kernel has a middle", list(plan.kernel), "odd heights and widths")
 
     @final
     def build(self, plan: ConvPlan) -> nn.Module:
@@ -81,3 +84,21 @@ class Dense(Convolution):
         from search_spaces.networks.convolution import conv
 
         return conv(plan)
+
+
+class Atrous(Convolution):
+    """A dense convolution whose taps lie further apart.
+
+    Args:
+        dilation: Distance of the taps, times the place's own. Values worth searching: 1, 2, 3, 4, 6.
+
+    Paper: Yu & Koltun, 2015, arXiv 1511.07122, section 2.
+    """
+
+    kind: Literal["atrous"] = "atrous"
+    dilation: Hole[Annotated[int, Field(ge=1)]] = 2
+
+    def _build(self, plan: ConvPlan) -> nn.Module:
+        from search_spaces.networks.convolution import conv
+
+        return conv(plan._replace(dilation=plan.dilation * self.dilation))

@@ -10,33 +10,29 @@ from torch.nn import functional as F
 from search_spaces.networks.layers import Concatenate, DropPath, GlobalAverage
 
 if TYPE_CHECKING:
-    from search_spaces.architectures.chain import Chain, ConvLayer, LayerPlan
+    from search_spaces.architectures.chain import Chain, LayerPlan
 
 
 class ChainLayer(nn.Module):
-    """Concatenated inputs, convolution, batch norm, ReLU and, where asked for, a 2x2 max pooling of stride 2.
+    """Concatenated inputs, convolution, norm, ReLU, attention and, where asked for, a 2x2 max pooling of stride 2.
 
     Deviation: padding is that of stride 1 for every stride, where TensorFlow's SAME depends on the input size; the
     output size is the same.
     """
 
-    def __init__(self, layer: ConvLayer, plan: LayerPlan, depth: float) -> None:
+    folds = (("conv", "norm"),)
+
+    def __init__(self, plan: LayerPlan, depth: float) -> None:
         super().__init__()
-        kernel = (layer.height, layer.width)
-        self.drop_path = DropPath(depth) if len(plan.sources) > 1 else nn.Identity()
+        layer = plan.layer
+        self.drop_path = DropPath(depth) if len(layer.inputs) > 1 else nn.Identity()
         self.concatenate = Concatenate()
         # An even kernel needs one zero more at the end than at the start, which a convolution cannot be told.
         self.extra = (0, (layer.width + 1) % 2, 0, (layer.height + 1) % 2)
-        self.conv = nn.Conv2d(
-            plan.in_channels,
-            layer.filters,
-            kernel,
-            stride=(layer.stride_height, layer.stride_width),
-            padding=((layer.height - 1) // 2, (layer.width - 1) // 2),
-            bias=False,
-        )
-        self.norm = nn.BatchNorm2d(layer.filters)
+        self.conv = layer.conv.build(plan.conv)
+        self.norm = nn.Identity() if layer.norm is None else layer.norm.build(layer.filters)
         self.relu = nn.ReLU(inplace=True)
+        self.attention = nn.Identity() if layer.attention is None else layer.attention.build((plan.map,))
         self.pool = nn.MaxPool2d(2, ceil_mode=True) if plan.pooled else nn.Identity()
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -44,7 +40,7 @@ class ChainLayer(nn.Module):
         x = self.concatenate(*[self.drop_path(x) for x in inputs])
         if any(self.extra):
             x = F.pad(x, self.extra)
-        out: Tensor = self.pool(self.relu(self.norm(self.conv(x))))
+        out: Tensor = self.pool(self.attention(self.relu(self.norm(self.conv(x)))))
         return out
 
 
@@ -57,10 +53,10 @@ class ChainNetwork(nn.Module):
 
     def __init__(self, spec: Chain, plans: tuple[LayerPlan, ...], outputs: int) -> None:
         super().__init__()
-        self.sources = tuple(plan.sources for plan in plans)
+        self.sources = tuple(layer.inputs for layer in spec.layers)
         self.ends = spec.loose_ends()
         depths = [(i + 1) / len(plans) for i in range(len(plans))]
-        self.layers = nn.ModuleList(map(ChainLayer, spec.layers, plans, depths))
+        self.layers = nn.ModuleList(map(ChainLayer, plans, depths))
         self.drop_path = DropPath() if len(self.ends) > 1 else nn.Identity()
         self.average = GlobalAverage()
         self.classifier = nn.Linear(sum(spec.layers[i].filters for i in self.ends), outputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,17 +32,37 @@ def padding(plan: ConvPlan) -> tuple[int, int]:
 
 
 def conv(plan: ConvPlan, groups: int = 1) -> nn.Conv2d:
-    """Returns the plain convolution of a place, without bias.
+    """Returns the plain convolution of a place, without bias, its weights as torch draws them.
 
     Args:
         plan: The place.
         groups: Groups of channels that do not meet.
     """
-    found = nn.Conv2d(
+    return nn.Conv2d(
         plan.inputs, plan.outputs, plan.kernel, plan.stride, padding(plan), plan.dilation, groups, bias=False
     )
-    nn.init.kaiming_normal_(found.weight, mode="fan_out", nonlinearity="relu")
-    return found
+
+
+@torch.no_grad()
+def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """Makes a convolution do, with its bias, what it and the batch norm behind it do in eval mode.
+
+    Args:
+        conv: Is changed and returned.
+        norm: Has running figures.
+    """
+    assert norm.running_mean is not None and norm.running_var is not None
+    if conv.weight.is_meta:  # shapes alone: on the meta device each operation below would be slow
+        conv.bias = nn.Parameter(torch.empty_like(norm.running_mean))
+        return conv
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.affine:
+        scale = scale * norm.weight
+    start = -norm.running_mean if conv.bias is None else conv.bias - norm.running_mean
+    bias = start * scale + norm.bias if norm.affine else start * scale
+    conv.weight = nn.Parameter(conv.weight * scale.view(-1, 1, 1, 1))
+    conv.bias = nn.Parameter(bias)
+    return conv
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:

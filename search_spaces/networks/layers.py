@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -155,3 +157,14 @@ def as_map(sequence: Tensor, like: Tensor) -> Tensor:
     """Returns a sequence (N, H W, C) as a map (N, C, H, W) with height and width of `like`."""
     images, _, channels = sequence.shape
     return sequence.transpose(1, 2).reshape(images, channels, like.shape[2], like.shape[3])
+
+
+def set_lr_factor(parameters: Iterable[nn.Parameter], factor: float) -> None:
+    """Lets parameters learn at another rate than the rest of their network.
+
+    Args:
+        parameters: Get an attribute `lr_factor`, which optimizers multiply their rate by.
+        factor: Their rate over that of the rest.
+    """
+    for parameter in parameters:
+        parameter.lr_factor = factor  # type: ignore[attr-defined]

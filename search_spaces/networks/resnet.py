@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class ResnetFeatures(nn.Module):
     """The stem and the stages, with the gates that leave out units where there are any."""
 
+    folds = (("conv1", "bn1"),)
+
     def __init__(self, spec: Resnet, channels: int) -> None:
         super().__init__()
         stem = spec.stem.build(channels, spec.widths[0], spec.norm)

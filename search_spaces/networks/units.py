@@ -81,6 +81,8 @@ class Residual(nn.Module):
 class BasicModule(Residual):
     """Two 3x3 convolutions."""
 
+    folds = (("conv1", "bn1"), ("conv2", "bn2"))
+
     def __init__(self, spec: Basic, plan: UnitPlan) -> None:
         super().__init__(plan)
         self.conv1 = plan.conv.build(plan.first(plan.in_channels, plan.width))
@@ -98,6 +100,8 @@ class BasicModule(Residual):
 
 class BottleneckModule(Residual):
     """A 3x3 convolution between two 1x1 ones."""
+
+    folds = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
 
     def __init__(self, spec: Bottleneck, plan: UnitPlan) -> None:
         super().__init__(plan)
@@ -232,6 +236,8 @@ class AggregationNode(nn.Module):
     Paper: Yu et al., 2017, arXiv 1707.06484, section 3.2, equation 3.
     """
 
+    folds = (("conv", "norm"),)
+
     def __init__(self, plan: UnitPlan, inputs: int, residual: bool) -> None:
         super().__init__()
         self.residual = residual
@@ -282,6 +288,8 @@ class TreeModule(nn.Module):
 
 class LightPoseModule(Residual):
     """1x1, depthwise 3x3, attention, 1x1."""
+
+    folds = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
 
     def __init__(self, spec: LightPose, plan: UnitPlan) -> None:
         super().__init__(plan)

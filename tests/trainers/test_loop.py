@@ -76,6 +76,32 @@ def test_modules_are_told_the_progress_before_every_step() -> None:
     assert probe.fractions == [step / (3 * BATCHES) for step in range(3 * BATCHES)]
 
 
+class Pull(torch.nn.Module):
+    """A number that costs its distance from 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def penalty(self) -> torch.Tensor:
+        return 0.5 * (self.weight - 3).abs()
+
+
+def test_what_modules_ask_for_is_added_to_the_loss() -> None:
+    pull, spec = Pull(), classifier(optimizer=Sgd(lr=0.02, momentum=0, weight_decay=0))
+
+    def make() -> ClassificationLearner:
+        learner = ClassificationLearner(spec, squares(), 0, "cpu")
+        learner.network.add_module("pull", pull)
+        return learner
+
+    (plain,) = run(spec, fidelity=1)
+    (found,) = list(train(make, spec.recipe, TrialContext("t000001", 5, 1)))
+    # The rate falls along a cosine: on average by a half.
+    assert pull.weight.item() == pytest.approx(0.02 * 0.5 * BATCHES / 2, rel=0.2)
+    assert found.metrics["train/loss"] - plain.metrics["train/loss"] == pytest.approx(1.5, abs=0.05)
+
+
 def test_a_trial_is_a_function_of_its_seed() -> None:
     one, again, other = (run(classifier(), fidelity=2, seed=seed) for seed in (5, 5, 6))
     assert [timeless(report.metrics) for report in one] == [timeless(report.metrics) for report in again]

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from search_spaces.networks.layers import set_lr_factor
 from search_spaces.recipe import AdaBound, Adam, AdamW, ClipGradients, Optimizer, Sgd, TwoPhase
 from trainers.optim import restore, set_factor, settle
 from trainers.tricks.registry import implementation
@@ -110,3 +111,34 @@ def test_what_is_put_back_leaves_settings_as_they_are() -> None:
         inner = (fresh, saved) if not isinstance(spec, TwoPhase) else (fresh.phases[0], saved.phases[0])
         moments = [state["momentum_buffer"] for optimizer in inner for state in optimizer.state.values()]
         assert len(moments) == 8 and all(torch.equal(*pair) for pair in zip(moments[:4], moments[4:], strict=True))
+
+
+@pytest.mark.parametrize("spec", [Sgd(lr=0.1), Adam(lr=0.1), AdamW(lr=0.1), AdaBound(lr=0.1)], ids=lambda s: s.kind)
+def test_a_weight_may_learn_at_another_rate(spec: Optimizer) -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    plain = implementation(spec)(network)
+    settle(plain)
+    assert [group["lr"] for group in plain.param_groups] == [0.1, 0.1]
+    set_lr_factor(network[0].parameters(), 0.25)
+    optimizer = implementation(spec)(network)
+    settle(optimizer)
+    # The first group, whose rate is reported, is one without a factor.
+    assert set_factor(optimizer, 0.5) == 0.05
+    rates = {id(w): group["lr"] for group in optimizer.param_groups for w in group["params"]}
+    decays = {id(w): group["weight_decay"] for group in optimizer.param_groups for w in group["params"]}
+    assert [rates[id(w)] for w in network.parameters()] == pytest.approx([0.0125, 0.0125, 0.05, 0.05])
+    assert [decays[id(w)] > 0 for w in network.parameters()] == [spec.weight_decay > 0, False] * 2
+
+
+def test_steps_are_as_long_as_the_rate_says() -> None:
+    network = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
+    set_lr_factor(network[1].parameters(), 0.25)
+    optimizer = implementation(Sgd(lr=0.1, momentum=0, weight_decay=0))(network)
+    settle(optimizer)
+    set_factor(optimizer, 1.0)
+    before = [weight.item() for weight in network.parameters()]
+    for weight in network.parameters():
+        weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    moved = [old - weight.item() for old, weight in zip(before, network.parameters(), strict=True)]
+    assert moved == pytest.approx([0.1, 0.025], rel=1e-5)

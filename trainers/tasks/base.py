@@ -15,7 +15,7 @@ from search_spaces.spec import Spec, plain
 from search_spaces.template import template, written
 from trainers.trial import Report, TrialContext
 
-COSTS = ("cost/params", "cost/macs", "cost/activation_bytes")
+COSTS = ("cost/params", "cost/macs", "cost/activation_bytes", "cost/deployed_params", "cost/deployed_macs")
 TOTALS = ("epoch", "samples", "seconds", "time/train", "time/evaluate", "time/checkpoint")
 """What the training loop adds to every report."""
 
@@ -151,16 +151,16 @@ class Task(Spec):
 
 
 def costs(architecture: Architecture, shape: tuple[tuple[int, ...], int]) -> dict[str, float]:
-    """Returns parameters, multiply-adds and bytes of activations of one input, `COSTS`.
+    """Returns parameters, multiply-adds and bytes of activations of one input, then what is left deployed, `COSTS`.
 
     Args:
         architecture: A spec without holes.
         shape: The shape of one input, and the number of outputs.
     """
-    from search_spaces.cost import cost
+    from search_spaces.cost import trained_and_deployed
 
-    found = cost(architecture, *shape)
-    counts = (found.params, found.macs, found.activation_bytes)
+    trained, *deployed = trained_and_deployed(architecture, *shape)
+    counts = (trained.params, trained.macs, trained.activation_bytes, *deployed)
     return {name: float(count) for name, count in zip(COSTS, counts, strict=True)}
 
 

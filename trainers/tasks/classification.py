@@ -14,7 +14,7 @@ from search_spaces.spec import Hole, Spec
 from trainers.data.base import Data, ImageSet
 from trainers.data.digits import Digits
 from trainers.data.splits import Part
-from trainers.tasks.base import Task, refuse_smoothing
+from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
 from trainers.tasks.refusals import refuse, refuse_outputs
 from trainers.trial import Report, TrialContext
 
@@ -43,8 +43,7 @@ class Classification(Task):
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of all figures in reports, and of the costs."""
         trained = ("train/loss", "train/accuracy", "train/lr", "val/loss", "val/accuracy", "val/macs")
-        totals = ("epoch", "samples", "seconds", "time/train", "time/evaluate", "time/checkpoint")
-        return (*trained, *totals, "cost/params", "cost/macs", "cost/activation_bytes")
+        return (*trained, *TOTALS, *COSTS)
 
     def open(self) -> ImageSet:
         """Reads and decodes the images."""
@@ -70,14 +69,7 @@ class Classification(Task):
 
     def static_metrics(self, spec: Classifier, shape: Shape) -> dict[str, float]:
         """Returns parameters, multiply-adds an image, and the bytes of one image's activations."""
-        from search_spaces.cost import cost
-
-        found = cost(spec.architecture, *shape)
-        return {
-            "cost/params": float(found.params),
-            "cost/macs": float(found.macs),
-            "cost/activation_bytes": float(found.activation_bytes),
-        }
+        return costs(spec.architecture, shape)
 
     def run(self, spec: Classifier, trial: TrialContext, data: ImageSet) -> Iterator[Report]:
         """Trains on the training part, judges on the validation part."""

@@ -49,8 +49,9 @@ def orthogonal(spec: Orthogonal, network: nn.Module) -> None:
 def _weights(network: nn.Module) -> Iterator[nn.Parameter]:
     for module in network.modules():
         if isinstance(module, nn.Linear | _ConvNd | nn.RNNBase):
-            # A tied layer's weight is no parameter of its own, and belongs to its embedding.
-            yield from (weight for weight in module.parameters(recurse=False) if weight.ndim > 1)
+            # A tied layer's weight is no parameter of its own, and belongs to its embedding. What is all zeros is so on
+            # purpose: a branch that says nothing at first.
+            yield from (w for w in module.parameters(recurse=False) if w.ndim > 1 and bool(w.any()))
 
 
 @implements(LayerTransfer)

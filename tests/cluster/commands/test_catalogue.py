@@ -78,6 +78,8 @@ def test_inspect_prints_the_figures_as_json(capsys: pytest.CaptureFixture[str]) 
     assert inspect("chain-6", None, None, as_json=True, draw=None) == 0
     own = json.loads(capsys.readouterr().out)
     assert (own["params"], own["input"], own["outputs"]) == (191286, [3, 32, 32], 10)
+    # A norm of 280 channels in all leaves a bias a channel; the products stay.
+    assert (own["deployed_params"], own["deployed_macs"]) == (191286 - 280, own["macs"])
     inspect("chain-6", "1x8x8", 5, as_json=True, draw=None)
     other = json.loads(capsys.readouterr().out)
     assert (other["input"], other["outputs"]) == ([1, 8, 8], 5)
@@ -88,7 +90,7 @@ def test_inspect_prints_the_figures_as_json(capsys: pytest.CaptureFixture[str]) 
 
 def test_inspect_prints_for_people_too(capsys: pytest.CaptureFixture[str]) -> None:
     inspect("chain-6", None, None, as_json=False, draw=None)
-    assert "191,286" in capsys.readouterr().out
+    assert "191,286; deployed 191,006" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["a.svg", "a.png"])

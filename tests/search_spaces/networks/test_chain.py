@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.architectures.chain import Chain, ConvLayer, chain
 from search_spaces.build import set_drop_path, set_progress
 from search_spaces.networks.layers import DropPath
 from search_spaces.space import Space
+from tests.search_spaces.networks import checks
 
 
 def _slow(spec, network, image):
@@ -130,3 +132,38 @@ def test_the_network_can_be_exported():
     network.eval()
     exported = torch.export.export(network, (image,)).module()
     assert torch.allclose(exported(image), network(image), atol=1e-6)
+
+
+def test_by_default_weights_are_drawn_as_torch_draws_those_of_convolutions():
+    spec = Chain(layers=(ConvLayer(filters=4), ConvLayer(filters=5, height=2, inputs=(0,))))
+    torch.manual_seed(1)
+    network = spec.build((3, 8, 8), 10)
+    torch.manual_seed(1)
+    first, second, linear = nn.Conv2d(3, 4, 3, bias=False), nn.Conv2d(4, 5, (2, 3), bias=False), nn.Linear(5, 10)
+    assert torch.equal(network.layers[0].conv.weight, first.weight)
+    assert torch.equal(network.layers[1].conv.weight, second.weight)
+    assert torch.equal(network.classifier.weight, linear.weight)
+
+
+def test_a_layer_is_convolution_norm_relu_attention_pooling():
+    attention = {"kind": "se", "reduction": 1}
+    data = {"filters": 4, "conv": "separable", "norm": "group", "attention": attention}
+    layer = ConvLayer.from_data(data)
+    network = Chain(layers=(layer,), pool_after=(0,)).build((3, 8, 8), 10)
+    part, x = network.layers[0], torch.randn(2, 3, 8, 8)
+    inner = part.conv.pointwise(part.conv.depthwise(x))
+    inner = F.relu(F.group_norm(inner, 4))
+    assert torch.allclose(part(x), F.max_pool2d(part.attention(inner), 2), atol=1e-6)
+
+
+def test_without_a_norm_there_is_only_the_convolution():
+    network = Chain(layers=(ConvLayer(filters=4, norm=None),)).build((3, 8, 8), 10)
+    assert list(network.state_dict()) == ["layers.0.conv.weight", "classifier.weight", "classifier.bias"]
+    part, x = network.layers[0], torch.randn(2, 3, 8, 8)
+    assert torch.equal(part(x), F.conv2d(x, part.conv.weight, padding=1).relu())
+
+
+@pytest.mark.parametrize("kind", ["deformable", "active", "sparse_shift", "dynamic_filter", "octave", "heterogeneous"])
+def test_chains_of_unusual_convolutions_can_be_exported_for_any_number_of_images(kind):
+    layer = ConvLayer.from_data({"filters": 8, "conv": kind, "inputs": [0]})
+    checks.assert_exports(Chain(layers=(ConvLayer(filters=4), layer)).build((1, 4, 4), 3), torch.randn(2, 1, 4, 4))

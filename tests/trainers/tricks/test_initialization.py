@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from search_spaces.architectures.resnet import Resnet
+from search_spaces.blocks.convolution import ConvPlan
+from search_spaces.blocks.convolution_sampled import Deformable
 from search_spaces.build import Architecture
 from search_spaces.recipe import Initialization, Kaiming, LayerTransfer, Orthogonal, Xavier
 from tests.trainers.examples import NETWORK
@@ -115,3 +117,13 @@ def test_i08_what_cannot_be_widened_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no folder best/ of an earlier search"):
         implementation(LayerTransfer(path=str(tmp_path / "none")))(small)
     assert math.isfinite(small.classifier.weight.sum().item())  # type: ignore[union-attr, operator]
+
+
+@pytest.mark.parametrize("spec", [Xavier(), Kaiming(), Orthogonal()], ids=lambda s: s.kind)
+def test_weights_that_begin_at_zero_do_so_on_purpose(spec: Initialization) -> None:
+    module = Deformable().build(ConvPlan(4, 6))
+    before = {name: weight.clone() for name, weight in module.state_dict().items()}
+    _drawn(spec, module)
+    after = module.state_dict()
+    assert not after["offset.weight"].any()
+    assert not torch.equal(before["conv.weight"], after["conv.weight"])
