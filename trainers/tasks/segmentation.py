@@ -120,11 +120,22 @@ def refuse_missing(model: Any) -> None:
     wanted = (
         ("edges", "edge_loss", "edge loss needs a network with edges: set architecture.edges"),
         ("edges", "dual_task", "the dual-task loss needs a network with edges: set architecture.edges"),
-        ("aux", "deep_supervision", "deep supervision needs auxiliary heads: set architecture.aux"),
+        (
+            "aux",
+            "deep_supervision",
+            "deep supervision needs auxiliary heads: set architecture.aux or, where there is one, decoder.supervision",
+        ),
     )
     for output, field, rule in wanted:
-        given, trick = getattr(architecture, output), getattr(recipe, field)
+        given, trick = _given(architecture, output), getattr(recipe, field)
         if trick is not None and not isinstance(trick, Domain) and not isinstance(given, Domain) and not given:
             raise SpecError(
                 rule, f"{output}: {str(given).lower() if output == 'edges' else []}", path=f"recipe/{field}"
             )
+
+
+def _given(architecture: Segmenter, output: str) -> Any:
+    given, decoder = getattr(architecture, output), architecture.decoder
+    if output == "edges" or given:
+        return given
+    return decoder if isinstance(decoder, Domain) else getattr(decoder, "supervision", False)
