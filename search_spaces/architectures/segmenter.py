@@ -12,7 +12,7 @@ from search_spaces.blocks.context import Aspp, Cpm, Psp, Ssh
 from search_spaces.blocks.decoders import DeepLabV3Plus, PanopticFpn, TopDown, Unet
 from search_spaces.blocks.decoders_dense import Dla, FullyDense, Tiramisu, UnetPlusPlus
 from search_spaces.blocks.decoders_refine import Iterative, LinkNet, MaxUnpool, RefineNet
-from search_spaces.blocks.fusion import Fusion
+from search_spaces.blocks.fusion import Add, Concat, Fusion, WeightedAdd
 from search_spaces.blocks.heads import Head1x1, Head3x3, Head3x3Then1x1, SegmentationHead
 from search_spaces.build import Architecture, Graph, Node, Shape
 from search_spaces.domains import Categorical, Composition, Subset
@@ -198,7 +198,7 @@ def _contexts(width: int, channels: int) -> tuple[Context | None, ...]:
 def _decoders(width: int, supervision: Any) -> tuple[Decoder, ...]:
     narrow = max(1, width // 4)  # of the finest level, where each coarser one has twice as many channels
     fusion, gate = _one_of(offered(Fusion, width)), _one_of((None, *offered(Gate, width)))
-    merge = _one_of([block for block in offered(Fusion, width) if block.kind in ("add", "concat", "weighted_add")])
+    merge = _one_of((Add(), Concat(), WeightedAdd()))
     return (
         DeepLabV3Plus(low_width=_one_of((24, 48)), width=width),
         PanopticFpn(pyramid_width=width, width=width, fusion=fusion, gate=gate, merge=merge),

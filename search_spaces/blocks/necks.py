@@ -77,8 +77,7 @@ class Fpn(Neck):
 
 
 class Cem(Neck):
-    """One map of three: the second coarsest, the coarsest doubled, and the average of the coarsest, each brought to one
-    width and summed.
+    """One map: the sum of the second coarsest, the coarsest and the average of the coarsest, each brought to one width.
 
     Args:
         width: Channels of the map; range worth searching: 64 to 245, which is 5 * 7 * 7.

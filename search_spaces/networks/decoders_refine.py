@@ -156,7 +156,7 @@ def unpooled(x: Tensor, finer: Tensor, ratio: int) -> Tensor:
         ratio: Height and width of a cell; those at the lower and right edge may be smaller.
     """
     _, places = F.max_pool2d(finer, ratio, ratio, ceil_mode=True, return_indices=True)
-    return F.max_unpool2d(x, places, ratio, ratio, output_size=size_of(finer))
+    return F.max_unpool2d(x, places, (ratio, ratio), output_size=size_of(finer))
 
 
 class IterativeModule(nn.Module):

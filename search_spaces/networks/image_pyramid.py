@@ -71,8 +71,8 @@ class ScaleFeatures(nn.Module):
         weights = self.weights(levels[-1])
         means = []
         for level in levels:
-            shares = resized(weights, (level[0].shape[2], level[0].shape[3])).split(1, 1)
-            means.append(torch.stack([x * share for x, share in zip(level, shares, strict=True)]).sum(0))
+            shares = resized(weights, (level[0].shape[2], level[0].shape[3]))
+            means.append(torch.stack([x * shares[:, i : i + 1] for i, x in enumerate(level)]).sum(0))
         return tuple(means)
 
 

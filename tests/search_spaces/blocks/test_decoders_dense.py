@@ -29,7 +29,9 @@ def test_nested_skips_are_as_deep_as_there_are_maps():
     assert UnetPlusPlus(width=6).supervised(FEATURES) == (Feature(6, 2),) * 2
     assert UnetPlusPlus(width=6, depth=1).supervised(FEATURES) == ()
     assert UnetPlusPlus(width=6, supervision=False).supervised(FEATURES) == ()
-    with pytest.raises(SpecError, match="^depth: every level above the finest is a map; got 4; allowed 1 to 3, or null"):
+    with pytest.raises(
+        SpecError, match="^depth: every level above the finest is a map; got 4; allowed 1 to 3, or null"
+    ):
         UnetPlusPlus(depth=4).outputs(FEATURES)
 
 

@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import torch
-
 from torch.nn import functional as F
 
 from search_spaces.blocks.base import Feature, Gate

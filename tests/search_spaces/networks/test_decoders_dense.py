@@ -70,7 +70,11 @@ def test_a_node_reads_its_whole_level():
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_a_pruned_decoder_is_a_node_of_the_deeper_one(depth):
-    deep, pruned, maps = UnetPlusPlus(width=3).build(FEATURES), UnetPlusPlus(width=3, depth=depth).build(FEATURES), _maps()
+    deep, pruned, maps = (
+        UnetPlusPlus(width=3).build(FEATURES),
+        UnetPlusPlus(width=3, depth=depth).build(FEATURES),
+        _maps(),
+    )
     weights = deep.state_dict()
     pruned.load_state_dict({name: weights[name] for name in pruned.state_dict()})
     _, aux = parts_of(deep(maps))  # the last made comes first

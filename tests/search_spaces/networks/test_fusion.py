@@ -26,8 +26,10 @@ def test_others_are_brought_to_the_size_of_the_first() -> None:
     maps = [torch.zeros(1, 2, 8, 6), torch.ones(1, 2, 4, 3), torch.ones(1, 2, 1, 1)]
     assert torch.equal(AddModule()(maps), torch.full((1, 2, 8, 6), 2.0))
     assert ConcatModule()(maps).shape == (1, 6, 8, 6)
-    assert torch.equal(Product().build(TWO)([torch.full((1, 3, 8, 6), 2.0), torch.full((1, 3, 4, 3), 3.0)]).unique(),
-                       torch.tensor([6.0]))
+    assert torch.equal(
+        Product().build(TWO)([torch.full((1, 3, 8, 6), 2.0), torch.full((1, 3, 4, 3), 3.0)]).unique(),
+        torch.tensor([6.0]),
+    )
 
 
 def test_alignment_costs_one_1x1_convolution_a_map_with_other_channels() -> None:
@@ -74,7 +76,8 @@ def test_cascade_feature_fusion_has_the_size_of_the_fine_map() -> None:
     assert module(maps).shape == (1, 4, 9, 12)
     fine, coarse = module.convs
     up = F.interpolate(maps[1], size=(9, 12), mode="bilinear", align_corners=False)
-    expected = F.relu(fine[1](F.conv2d(maps[0], fine[0].weight)) + coarse[1](
-        F.conv2d(up, coarse[0].weight, padding=2, dilation=2)))
+    expected = F.relu(
+        fine[1](F.conv2d(maps[0], fine[0].weight)) + coarse[1](F.conv2d(up, coarse[0].weight, padding=2, dilation=2))
+    )
     assert torch.allclose(module(maps), expected, atol=1e-6)
     assert (module(maps) == 0).any()  # the ReLU stands behind the sum

@@ -20,5 +20,7 @@ def test_each_number_is_the_maximum_of_a_cell() -> None:
     x = torch.randn(2, 3, 4, 6)
     found = SpatialPyramid(bins=(1, 2)).build((Feature(3, 8),))([x])
     assert torch.equal(found[:, :3], x.amax((2, 3)))
-    cells = [x[:, :, rows, columns].amax((2, 3)) for rows in (slice(2), slice(2, 4)) for columns in (slice(3), slice(3, 6))]
+    cells = [
+        x[:, :, rows, columns].amax((2, 3)) for rows in (slice(2), slice(2, 4)) for columns in (slice(3), slice(3, 6))
+    ]
     assert torch.equal(found[:, 3:], torch.stack(cells, 2).flatten(1))
