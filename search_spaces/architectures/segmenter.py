@@ -116,7 +116,9 @@ class Segmenter(Architecture):
             SpecError: A map has not; the path says which part cannot take it.
         """
         features = self.backbone.pyramid()
-        for name, part, read in (("context", self.context, features[-1:]), ("decoder", self.decoder, features)):
+        parts = {"backbone": self.backbone, "context": self.context, "decoder": self.decoder}
+        for name, part in parts.items():
+            read = features[-1:] if name == "context" else features
             for path, block in _blocks(part, name):
                 step = block.size_multiple
                 shapes = [feature.shape(image_size)[1:] for feature in read]
