@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,10 @@ def cost(architecture: Architecture, input_shape: Sequence[int], outputs: int) -
     """
     import torch
 
+    from search_spaces.meta import ShapesOnly
+
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):
+        with torch.device("meta"), ShapesOnly():
             network = architecture.build(input_shape, outputs)
         return network_cost(network, input_shape)
 
@@ -99,8 +101,10 @@ def part_cost(make: Callable[[], nn.Module], takes: str, shapes: Sequence[Sequen
     """
     import torch
 
+    from search_spaces.meta import ShapesOnly
+
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):
+        with torch.device("meta"), ShapesOnly():
             part = make()
         maps = [torch.zeros(1, *shape, device="meta") for shape in shapes]
         return _counted(part, lambda: part(maps) if takes == "pyramid" else part(*maps))
@@ -108,6 +112,8 @@ def part_cost(make: Callable[[], nn.Module], takes: str, shapes: Sequence[Sequen
 
 def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:
     import torch
+
+    from search_spaces.meta import ShapesOnly
 
     macs = numbers = 0
 
@@ -118,7 +124,8 @@ def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:
             macs += _macs(module, inputs, first)
             numbers += 0 if any(first is given for given in inputs) else first.numel()
 
-    with torch.no_grad(), _evaluated(network), _hooked(network, count):
+    shapes = ShapesOnly() if all(p.is_meta for p in network.parameters()) else nullcontext()
+    with torch.no_grad(), _evaluated(network), _hooked(network, count), shapes:
         run()
     return Cost(_params(network), macs, numbers * FLOAT32_BYTES)
 
@@ -151,15 +158,16 @@ def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:
 
 @contextmanager
 def _evaluated(network: nn.Module) -> Iterator[None]:
-    import torch
     from torch.nn.modules.batchnorm import _BatchNorm
+
+    from search_spaces.meta import like
 
     modes = [(module, module.training) for module in network.modules()]
     norms = [module for module, _ in modes if isinstance(module, _BatchNorm)]
     network.eval()
     for norm in norms:
         # On the meta device a batch norm is a dozen operations in Python, half of the time; its shape is its input's.
-        norm.forward = torch.empty_like  # type: ignore[method-assign]
+        norm.forward = like  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.blocks.base import Backbone, Neck, Pyramid, part_params
+from search_spaces.blocks.fusion import Add, Concat
 from search_spaces.blocks.heads import AnchorScheme, DetectionHead, GridAnchors, OneStage, TwoStage
 from search_spaces.blocks.necks import Fpn
 from search_spaces.build import Architecture, Graph, Node, Shape
@@ -122,7 +123,7 @@ def detector(
     depths: Any = hole(Composition(blocks, parts=len(widths)))
     neck = Fpn(
         width=width,
-        fusion=hole(Categorical(("add", "concat"))),
+        fusion=hole(Categorical((Add(), Concat()))),
         extra=hole(Categorical(("maxpool", "conv"))),
         extra_levels=hole(Categorical((0, 1))),
     )

@@ -6,12 +6,13 @@ Importing this file does not import torch: what does not fit together is refused
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from search_spaces.build import Architecture, Shape
 from search_spaces.errors import SpecError
-from search_spaces.spec import Spec
+from search_spaces.spec import Spec, kinds
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,6 +40,7 @@ class Feature:
 
 
 Pyramid = tuple[Feature, ...]  # from the finest map to the coarsest
+B = TypeVar("B", bound="Block")
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,17 @@ class Neck(FeatureBlock):
 
 
 class Decoder(FeatureBlock):
-    """A pyramid to one fine map."""
+    """A pyramid to one fine map.
+
+    A module with further maps for deep supervision returns a dict in train mode: `out`, and `aux`, a tuple of them.
+    """
 
     takes: ClassVar[Form] = "pyramid"
     gives: ClassVar[Form] = "map"
+
+    def supervised(self, inputs: Pyramid) -> Pyramid:
+        """Returns the features that get heads of their own in training, the last made first; by default none."""
+        return ()
 
 
 class Backbone(Architecture):
@@ -222,3 +231,22 @@ def part_params(architecture: Architecture, input_shape: Shape, outputs: int) ->
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         network = architecture.build(input_shape, outputs)
     return {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
+
+
+def offered(base: type[B], channels: int) -> tuple[B, ...]:
+    """Returns the built-in kinds of a base, with their defaults, that take maps of any size: what a space can offer.
+
+    Args:
+        base: Such as `Context` or `Gate`; kinds that are called in another way than it are left out.
+        channels: Of the maps; kinds that refuse so many are left out.
+    """
+    found = []
+    for kind in kinds(base).values():
+        if not issubclass(kind, base) or not kind.__module__.startswith(f"{__package__}."):
+            continue
+        if kind.takes == base.takes and kind.size_multiple == 1:
+            with suppress(SpecError):
+                block = kind()
+                block.example(channels)
+                found.append(block)
+    return tuple(found)

@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from search_spaces.networks.convolution import conv_norm, resized
 
 if TYPE_CHECKING:
-    from search_spaces.blocks.context import Aspp, Psp
+    from search_spaces.blocks.context import Aspp, Cpm, Psp
 
 
 class PooledContext(nn.Module):
-    """The average of a map over a grid, reduced by a 1x1 convolution and spread over the map again."""
+    """A map pooled over a grid, reduced by a 1x1 convolution and spread over the map again."""
 
-    def __init__(self, inputs: int, outputs: int, bins: int) -> None:
+    def __init__(self, inputs: int, outputs: int, bins: int, pool: str = "average") -> None:
         super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(bins)
+        self.pool = nn.AdaptiveMaxPool2d(bins) if pool == "max" else nn.AdaptiveAvgPool2d(bins)
         self.conv = conv_norm(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,8 +50,41 @@ class PspModule(nn.Module):
     def __init__(self, spec: Psp, channels: int) -> None:
         super().__init__()
         width = channels // len(spec.bins)
-        self.branches = nn.ModuleList([PooledContext(channels, width, bins) for bins in spec.bins])
+        self.branches = nn.ModuleList([PooledContext(channels, width, bins, spec.pool) for bins in spec.bins])
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the map with context (N, 2C, H, W) of a map (N, C, H, W)."""
         return torch.cat([x, *[branch(x) for branch in self.branches]], dim=1)
+
+
+class SshModule(nn.Module):
+    """Convolutions side by side that see 3x3, 5x5 and 7x7."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.near = conv_norm(inputs, outputs // 2, 3)
+        self.first = conv_norm(inputs, outputs // 4, 3)
+        self.wide = conv_norm(outputs // 4, outputs // 4, 3)
+        self.wider = nn.Sequential(conv_norm(outputs // 4, outputs // 4, 3), conv_norm(outputs // 4, outputs // 4, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the map with its surroundings (N, outputs, H, W) of a map (N, inputs, H, W)."""
+        first = self.first(x)
+        return torch.cat([self.near(x), self.wide(first), self.wider(first)], dim=1)
+
+
+class CpmModule(nn.Module):
+    """A residual bottleneck of 1x1 convolutions, then `SshModule`."""
+
+    def __init__(self, spec: Cpm, channels: int) -> None:
+        super().__init__()
+        inner, outer = spec.hidden, 4 * spec.hidden
+        self.residual = nn.Sequential(conv_norm(channels, inner), conv_norm(inner, inner), conv_norm(inner, outer)[:2])
+        self.shortcut = conv_norm(channels, outer)[:2]
+        self.relu = nn.ReLU(inplace=True)
+        self.surroundings = SshModule(outer, spec.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns the map with its surroundings (N, width, H, W) of a map (N, C, H, W)."""
+        out: Tensor = self.surroundings(self.relu(self.residual(x) + self.shortcut(x)))
+        return out

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from search_spaces.blocks.base import Feature
-from search_spaces.blocks.context import Aspp, Psp
+from search_spaces.blocks.context import Aspp, Cpm, Psp, Ssh
 from search_spaces.errors import SpecError
 
 
@@ -30,3 +30,28 @@ def test_psp_refuses_channels_that_do_not_divide():
 def test_impossible_fields_are_refused(fields):
     with pytest.raises(SpecError):
         Aspp.from_data(fields)
+
+
+def test_surroundings_have_half_and_quarters_of_the_channels():
+    assert Ssh().outputs((Feature(12, 8),)) == (Feature(12, 8),)
+    assert Ssh(width=20).outputs((Feature(6, 8),)) == (Feature(20, 8),)
+    assert Cpm(width=20).outputs((Feature(6, 8),)) == (Feature(20, 8),)
+    rule = "half and quarters of the channels are whole numbers; got 6; allowed a multiple of 4"
+    for block in (Ssh(), Cpm(width=6)):
+        with pytest.raises(SpecError, match=f"^width: {rule}"):
+            block.outputs((Feature(6, 8),))
+        with pytest.raises(SpecError, match=rule):
+            block.build((Feature(6, 8),))
+
+
+def test_parameters_of_the_modules_of_face_detectors():
+    def params(block, channels):
+        with torch.device("meta"):
+            return sum(p.numel() for p in block.build((Feature(channels, 8),)).parameters())
+
+    ssh = 9 * 16 * (8 + 4) + 3 * 9 * 4 * 4 + 2 * (8 + 4 * 4)
+    assert params(Ssh(), 16) == ssh
+    # The published module: 256 within the bottleneck, 1,024 behind it, 512 in all.
+    surroundings = 9 * 1024 * (256 + 128) + 3 * 9 * 128 * 128 + 2 * (256 + 4 * 128)
+    bottleneck = (64 * 256 + 256 * 256 + 256 * 1024 + 64 * 1024) + 2 * (256 + 256 + 1024 + 1024)
+    assert params(Cpm(), 64) == bottleneck + surroundings

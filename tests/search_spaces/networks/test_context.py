@@ -3,7 +3,7 @@
 import torch
 
 from search_spaces.blocks.base import Feature
-from search_spaces.blocks.context import Aspp, Psp
+from search_spaces.blocks.context import Aspp, Cpm, Psp, Ssh
 from tests.search_spaces.networks.checks import assert_trains
 
 FEATURES = (Feature(8, 8),)
@@ -48,3 +48,33 @@ def test_names_of_weights():
     convs = {"branches.0.0", "branches.1.0", "branches.2.conv.0", "project.0"}
     assert names == convs | {f"{name[:-1]}1" for name in convs}
     assert {name for name in Psp(bins=(1,)).build(FEATURES).state_dict()} >= {"branches.0.conv.0.weight"}
+
+
+def test_psp_by_maxima_sees_the_greatest_value():
+    module = Psp(bins=(1,), pool="max").build(FEATURES).eval()
+    x = torch.randn(2, 8, 5, 7)
+    context = module(x)[:, 8:]
+    assert torch.allclose(context[:, :, 2, 3], module.branches[0].conv(x.amax((2, 3), keepdim=True))[..., 0, 0])
+    assert set(module.state_dict()) == set(Psp(bins=(1,)).build(FEATURES).state_dict())
+
+
+def test_surroundings_of_three_five_and_seven():
+    module = Ssh().build(FEATURES).eval()
+    for weight in module.parameters():
+        torch.nn.init.ones_(weight)  # no ReLU is asleep
+    seen = []
+    for channel in (0, 4, 6):
+        x = torch.zeros(1, 8, 11, 11, requires_grad=True)
+        module(x)[0, channel, 5, 5].backward()
+        places = x.grad.abs().sum((0, 1)).nonzero()
+        seen.append((len(places), int(places.min()), int(places.max())))
+    assert seen == [(9, 4, 6), (25, 3, 7), (49, 2, 8)]
+
+
+def test_the_prediction_module_is_a_bottleneck_before_the_surroundings():
+    module = Cpm(hidden=2, width=12).build(FEATURES).eval()
+    x = torch.randn(2, 8, 5, 7)
+    assert module(x).shape == (2, 12, 5, 7)
+    inner = torch.relu(module.residual(x) + module.shortcut(x))
+    assert inner.shape[1] == 8 and torch.equal(module(x), module.surroundings(inner))
+    assert_trains(module, x)

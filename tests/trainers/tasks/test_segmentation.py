@@ -63,6 +63,8 @@ def test_outputs_that_no_choice_gives_are_asked_for(field: str, trick: str, mess
     task.refuse(task.template(section), ((3, 32, 32), 6))
     section["architecture"] |= {"edges": {"categorical": [True, False]}, "aux": {"subset": [1, 2]}}
     task.refuse(task.template(section), ((3, 32, 32), 6))
+    section["architecture"] = {"kind": "segmenter", "decoder": "unetplusplus", "edges": True}
+    task.refuse(task.template(section), ((3, 32, 32), 6))
     with pytest.raises(SpecError, match=message):
         SegmentationModel.from_data({"architecture": {"kind": "segmenter"}, "recipe": {field: {"kind": trick}}})
 
