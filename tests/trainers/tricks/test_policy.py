@@ -15,6 +15,7 @@ POLICIES = [
     AutoAugment(policy="imagenet"),
     AutoAugment(policy="svhn"),
     RandAugment(),
+    RandAugment(magnitude=30.0),
     TrivialAugment(),
 ]
 
