@@ -266,10 +266,6 @@ def resnet(
     Paper: Liang et al., 2020, arXiv 1912.11234, sections 3.2.1 and 3.2.2.
     """
 
-    def one_of(options: list[int]) -> int:
-        different = tuple(dict.fromkeys(options))
-        return different[0] if len(different) == 1 else hole(Categorical(different))
-
     depths: Any = hole(Composition(blocks, parts=len(widths)))
     varied = {
         "block": choice(Unit, units or (block,)),
@@ -284,7 +280,12 @@ def resnet(
     }
     return Resnet(
         depths=depths,
-        widths=tuple(one_of([max(1, round(width * factor)) for factor in factors]) for width in widths),
-        dilations=() if tuple(dilations) == (1,) else tuple(one_of(list(dilations)) for _ in range(blocks)),
+        widths=tuple(_one_of([max(1, round(width * factor)) for factor in factors]) for width in widths),
+        dilations=() if tuple(dilations) == (1,) else tuple(_one_of(list(dilations)) for _ in range(blocks)),
         **varied,
     )
+
+
+def _one_of(options: list[int]) -> int:
+    different = tuple(dict.fromkeys(options))
+    return different[0] if len(different) == 1 else hole(Categorical(different))
