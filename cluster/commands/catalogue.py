@@ -46,6 +46,10 @@ def _described(entry: Mapping[str, Any]) -> list[str]:
         for field, value in entry["fields"].items()
     ]
     lines = [", ".join(fields)] if fields else []
+    if "family" in entry:
+        count = entry["params"]
+        figure = "depends on its place" if count is None else f"{count:,}"
+        lines += [f"family: {entry['family']}; parameters for 64 channels: {figure}", "paper: " + entry["paper"]]
     if "tasks" in entry:
         lines += [] if ranges else ["range: on or off"]
         lines += ["tasks: " + ", ".join(entry["tasks"]), "paper: " + entry["paper"]]
@@ -105,7 +109,20 @@ def _controllers() -> dict[str, Any]:
 def _blocks() -> dict[str, Any]:
     from search_spaces.blocks.base import Block
 
-    return _specs(Block)
+    return {kind: _block(spec) for kind, spec in kinds(Block).items()}
+
+
+def _block(spec: type[Any]) -> dict[str, Any]:
+    """Returns family, sentence, fields, paper, and the parameters and multiply-adds for maps of 64 channels."""
+    price = spec().cost(64)
+    return {
+        "family": spec.__module__.rpartition(".")[2],
+        "about": _about(spec),
+        "params": None if price is None else price.params,
+        "macs": None if price is None else price.macs,
+        "paper": _paper(spec),
+        "fields": _fields(spec),
+    }
 
 
 def _tricks() -> dict[str, Any]:

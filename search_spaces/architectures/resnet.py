@@ -265,7 +265,6 @@ def resnet(
 
     Paper: Liang et al., 2020, arXiv 1912.11234, sections 3.2.1 and 3.2.2.
     """
-
     depths: Any = hole(Composition(blocks, parts=len(widths)))
     varied = {
         "block": choice(Unit, units or (block,)),

@@ -74,6 +74,17 @@ def test_ranges_are_printed_for_people_and_for_programs(capsys: pytest.CaptureFi
     assert entry["paper"].endswith("1811.09030, section 3.")
 
 
+def test_blocks_are_listed_with_family_parameters_and_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    list_kinds("blocks", as_json=True)
+    entries = json.loads(capsys.readouterr().out)
+    assert (entries["se"]["family"], entries["se"]["params"]) == ("attention", 580)
+    assert entries["dense"]["params"] == 9 * 64 * 64
+    assert all(entry["paper"] and entry["family"] for entry in entries.values())
+    list_kinds("blocks", as_json=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "family: attention; parameters for 64 channels: 580 paper: Hu et al., 2017" in printed
+
+
 def test_inspect_prints_the_figures_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert inspect("chain-6", None, None, as_json=True, draw=None) == 0
     own = json.loads(capsys.readouterr().out)
