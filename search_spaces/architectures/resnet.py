@@ -52,6 +52,8 @@ class Resnet(Backbone):
         context_stages: Indexes of the stages that have it, ascending; empty: all.
         gate: What lets an example leave out units that keep its shape, but for the first of each stage; None: nothing.
         classifier: What makes classes of the stages' outputs.
+        aux: What makes classes of the outputs up to an inner stage, for deep supervision in training; None: nothing.
+        aux_stage: Index of that stage, before the last.
 
     Paper: He et al., 2016, arXiv 1512.03385. Output stride: Chen et al., 2017, arXiv 1706.05587, section 3.1. Dilation
         a unit: Liang et al., 2020, arXiv 1912.11234, section 3.2.2. Attention: Hu et al., 2017, arXiv 1709.01507,
@@ -76,6 +78,8 @@ class Resnet(Backbone):
     context_stages: Hole[tuple[Index, ...]] = ()
     gate: Hole[DepthGate | None] = None
     classifier: Hole[Classifier] = LinearClassifier()
+    aux: Hole[Classifier | None] = None
+    aux_stage: Hole[Index] = 1
 
     def check(self) -> None:
         """Refuses stages without a width, units without a dilation, unknown strides, and parts that do not fit."""
@@ -107,13 +111,18 @@ class Resnet(Backbone):
             if (context := self.context_of(i)) is not None:
                 _fits("context", lambda context=context, feature=feature: context.outputs((feature,)))
         _fits("classifier", lambda: self.classifier.check_inputs(self.pyramid()))
+        if (aux := self.aux) is not None:
+            if self.aux_stage >= len(self.depths) - 1:
+                allowed = f"0 to {len(self.depths) - 2}" if len(self.depths) > 1 else "a network of more stages"
+                raise SpecError("an auxiliary classifier reads an inner stage", self.aux_stage, allowed, "aux_stage")
+            _fits("aux", lambda: aux.check_inputs(self.pyramid()[: self.aux_stage + 1]))
 
     def _strides(self) -> list[int]:
         return [self.stem.stride * 2**i for i in range(len(self.depths))]
 
     def gives(self, output: str) -> bool | None:
-        """Tells whether there are gates, or maps, which there always are."""
-        given: Any = {"maps": True, "gates": self.gate}.get(output, False)
+        """Tells whether there are gates, an auxiliary classifier, or maps, which there always are."""
+        given: Any = {"maps": True, "gates": self.gate, "aux": self.aux}.get(output, False)
         return None if isinstance(given, Domain) else bool(given)
 
     def pyramid(self) -> Pyramid:

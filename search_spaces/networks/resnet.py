@@ -77,15 +77,18 @@ class ResnetFeatures(nn.Module):
 
 
 class ResnetClassifier(ResnetFeatures):
-    """The stages and a classifier.
+    """The stages and a classifier, and one for training alone, the child `aux`.
 
     In train mode it returns a dict: `out`, the logits (N, outputs); `features/stageI`, the output of stage I; `gates`
-    (where there are any): which were open, (N, gates).
+    (where there are any): which were open, (N, gates); `aux` (where there is one): logits (N, outputs) of an inner
+    stage.
     """
 
     def __init__(self, spec: Resnet, channels: int, outputs: int) -> None:
         super().__init__(spec, channels)
         self.classifier = self._adopted(spec.classifier.build(spec.pyramid(), outputs))
+        self.inner = spec.aux_stage + 1
+        self.aux = None if spec.aux is None else spec.aux.build(spec.pyramid()[: self.inner], outputs)
 
     @property
     def classifier_layer(self) -> nn.Module:
@@ -101,4 +104,6 @@ class ResnetClassifier(ResnetFeatures):
         if not self.training:
             return out  # type: ignore[no-any-return]
         found = {"out": out, **{f"features/stage{i}": x for i, x in enumerate(maps, 1)}}
+        if self.aux is not None:
+            found["aux"] = self.aux(maps[: self.inner])
         return found if opened is None else found | {"gates": opened}

@@ -187,3 +187,17 @@ def test_a_space_of_parts() -> None:
     generator = np.random.default_rng(0)
     for _ in range(10):
         space.realize(space.sample(generator)).build((3, 16, 16), 4)
+
+
+def test_an_auxiliary_classifier_is_there_in_training_alone() -> None:
+    spec = Resnet.from_data({"depths": [1, 1, 1], "widths": [4, 6, 8], "aux": "linear", "aux_stage": 1})
+    plain = spec.model_copy(update={"aux": None})
+    network, image = spec.build((3, 16, 16), 5), torch.randn(2, 3, 16, 16)
+    assert network(image)["aux"].shape == (2, 5)
+    assert sum(p.numel() for p in network.aux.parameters()) == 6 * 5 + 5
+    assert cost(spec, (3, 16, 16), 5) == cost(plain, (3, 16, 16), 5)
+    other = plain.build((3, 16, 16), 5).eval()
+    other.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("aux")})
+    assert torch.equal(network.eval()(image), other(image))
+    with pytest.raises(SpecError, match="aux_stage: an auxiliary classifier reads an inner stage; got 2"):
+        Resnet.from_data({"depths": [1, 1, 1], "widths": [4, 6, 8], "aux": "linear", "aux_stage": 2})
