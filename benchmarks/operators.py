@@ -24,12 +24,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from search_spaces.operators.deform_conv import plain_deform_conv2d
 from torch import Tensor
 
-from benchmarks.record import record
+from benchmarks.record import keep
 from search_spaces.operators import compiled
 from search_spaces.operators.boxes import iou_matrix
+from search_spaces.operators.deform_conv import plain_deform_conv2d
 from search_spaces.operators.nms import plain_nms
 from search_spaces.operators.roi_align import box_levels, plain_roi_align
 
@@ -206,7 +206,7 @@ def main() -> int:
         return 0
     figures = measure(options.rounds)
     holds = all(rows["loop"]["times_ours"] >= BOUND for rows in figures.values())
-    record("operators", {"rounds": options.rounds, "operators": figures, "holds": holds})
+    keep("operators", {"rounds": options.rounds, "operators": figures, "holds": holds})
     return 0 if holds else 1
 
 
