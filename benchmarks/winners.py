@@ -1,8 +1,9 @@
 """Claim: what a search of an example file finds is no worse than what would be written by hand.
 
-For each example: the search as its file says, then its winner and the default, trained anew with three other seeds for
-as many epochs. For a search over recipes the default is the task's own recipe on the same network; for one over networks
-it is a residual network with a DeepLabv3+ decoder, or with a feature pyramid and a one-stage head, under the same recipe.
+For each example: the search as its file says, then its winner and the default, trained anew with three other seeds
+for as many epochs. For a search over recipes the default is the task's own recipe on the same network; for one over
+networks it is a residual network with a DeepLabv3+ decoder, or with a feature pyramid and a one-stage head, under the
+same recipe.
 Printed are the best validation figure of the search, and mean and spread (standard deviation) of both over the seeds.
 
 Bound: the winner's mean is not worse than the default's by more than the two spreads together.
