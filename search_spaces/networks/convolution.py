@@ -43,6 +43,16 @@ def conv(plan: ConvPlan, groups: int = 1) -> nn.Conv2d:
     )
 
 
+def he(module: nn.Module) -> nn.Module:
+    """Draws the weights of a plain convolution for ReLUs that follow; any other module is returned as it is.
+
+    Paper: He et al., 2015, arXiv 1502.01852, section 2.2, over the outputs of a filter.
+    """
+    if type(module) is nn.Conv2d:  # others may have begun with weights of their own, such as offsets of zero
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return module
+
+
 @torch.no_grad()
 def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
     """Makes a convolution do, with its bias, what it and the batch norm behind it do in eval mode.

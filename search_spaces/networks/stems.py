@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.blocks.convolution import ConvPlan
-from search_spaces.networks.convolution import conv
+from search_spaces.networks.convolution import conv, he
 
 if TYPE_CHECKING:
     from search_spaces.blocks.normalization import Norm
@@ -27,7 +27,7 @@ def plain_stem(inputs: int, width: int, norm: Norm, kernel: int, stride: int, po
         pool: Whether the pooling follows.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["conv1"] = conv(ConvPlan(inputs, width, (kernel, kernel), (stride, stride)))
+    layers["conv1"] = he(conv(ConvPlan(inputs, width, (kernel, kernel), (stride, stride))))
     layers["bn1"] = norm.build(width)
     layers["relu"] = nn.ReLU(inplace=True)
     if pool:
@@ -47,13 +47,13 @@ def parallel_stem(inputs: int, width: int, norm: Norm) -> nn.Sequential:
     stem = plain_stem(inputs, half, norm, kernel=3, stride=2, pool=False)
     stem.add_module("reduce", PooledAndStrided(half, half, norm))
     if 2 * half != width:
-        stem.add_module("project", conv(ConvPlan(2 * half, width, (1, 1))))
+        stem.add_module("project", he(conv(ConvPlan(2 * half, width, (1, 1)))))
     return stem
 
 
 def _conv_norm(inputs: int, outputs: int, norm: Norm, stride: int = 1, kernel: int = 3) -> nn.Sequential:
     place = ConvPlan(inputs, outputs, (kernel, kernel), (stride, stride))
-    return nn.Sequential(conv(place), norm.build(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(he(conv(place)), norm.build(outputs), nn.ReLU(inplace=True))
 
 
 class PooledAndStrided(nn.Module):

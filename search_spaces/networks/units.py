@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from search_spaces.blocks.base import Feature
 from search_spaces.blocks.convolution import ConvPlan
-from search_spaces.networks.convolution import conv
+from search_spaces.networks.convolution import conv, he
 from search_spaces.networks.layers import DropPath
 
 if TYPE_CHECKING:
@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     )
 
 
-def pointwise(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+def pointwise(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
     """Returns a 1x1 convolution without bias."""
-    return conv(ConvPlan(inputs, outputs, (1, 1), (stride, stride)))
+    return he(conv(ConvPlan(inputs, outputs, (1, 1), (stride, stride))))
+
+
+def _spatial(plan: UnitPlan, place: ConvPlan) -> nn.Module:
+    """Returns what stands in the place of a 3x3 convolution."""
+    return he(plan.conv.build(place))
 
 
 def shortcut(plan: UnitPlan) -> nn.Module | None:
@@ -85,9 +90,9 @@ class BasicModule(Residual):
 
     def __init__(self, spec: Basic, plan: UnitPlan) -> None:
         super().__init__(plan)
-        self.conv1 = plan.conv.build(plan.first(plan.in_channels, plan.width))
+        self.conv1 = _spatial(plan, plan.first(plan.in_channels, plan.width))
         self.bn1 = plan.norm.build(plan.width)
-        self.conv2 = plan.conv.build(plan.last(plan.width, plan.out_channels))
+        self.conv2 = _spatial(plan, plan.last(plan.width, plan.out_channels))
         self.bn2 = plan.norm.build(plan.out_channels)
         if spec.zero:
             nn.init.zeros_(self.bn2.weight)  # type: ignore[arg-type]
@@ -108,7 +113,7 @@ class BottleneckModule(Residual):
         self.conv1 = pointwise(plan.in_channels, plan.width)
         self.bn1 = plan.norm.build(plan.width)
         place = plan.first(plan.width, plan.width)
-        self.conv2 = plan.conv.build(place._replace(dilation=plan.before * plan.dilation))
+        self.conv2 = _spatial(plan, place._replace(dilation=plan.before * plan.dilation))
         self.bn2 = plan.norm.build(plan.width)
         self.conv3 = pointwise(plan.width, plan.out_channels)
         self.bn3 = plan.norm.build(plan.out_channels)
@@ -141,7 +146,7 @@ class DenseModule(nn.Module):
             pointwise(kept, inner),
             plan.norm.build(inner),
             nn.ReLU(inplace=True),
-            plan.conv.build(plan.last(inner, plan.width)),
+            _spatial(plan, plan.last(inner, plan.width)),
         )
         given = (Feature(plan.width, 1),)
         self.attention = None if plan.attention is None else plan.attention.build(given)
@@ -171,9 +176,9 @@ class InceptionModule(nn.Module):
         self.one = _normed(plan, pointwise(c, w, s), w)
         self.three = nn.Sequential(
             _normed(plan, pointwise(c, 3 * w // 2), 3 * w // 2),
-            _normed(plan, plan.conv.build(plan.first(3 * w // 2, 2 * w)), 2 * w),
+            _normed(plan, _spatial(plan, plan.first(3 * w // 2, 2 * w)), 2 * w),
         )
-        self.five = nn.Sequential(_normed(plan, pointwise(c, w // 4), w // 4), _normed(plan, conv(wide), w // 2))
+        self.five = nn.Sequential(_normed(plan, pointwise(c, w // 4), w // 4), _normed(plan, he(conv(wide)), w // 2))
         self.pool = nn.Sequential(nn.MaxPool2d(3, s, padding=1), _normed(plan, pointwise(c, w // 2), w // 2))
         given = (Feature(plan.out_channels, 1),)
         self.attention = None if plan.attention is None else plan.attention.build(given)
@@ -192,11 +197,11 @@ class InceptionResidualModule(Residual):
         c, w, s = plan.in_channels, plan.width, plan.stride
         self.scale = spec.scale
         self.one = _normed(plan, pointwise(c, w, s), w)
-        self.two = nn.Sequential(_normed(plan, pointwise(c, w), w), _normed(plan, plan.conv.build(plan.first(w, w)), w))
+        self.two = nn.Sequential(_normed(plan, pointwise(c, w), w), _normed(plan, _spatial(plan, plan.first(w, w)), w))
         self.three = nn.Sequential(
             _normed(plan, pointwise(c, w), w),
-            _normed(plan, plan.conv.build(plan.first(w, w)), w),
-            _normed(plan, plan.conv.build(plan.last(w, w)), w),
+            _normed(plan, _spatial(plan, plan.first(w, w)), w),
+            _normed(plan, _spatial(plan, plan.last(w, w)), w),
         )
         self.join = nn.Conv2d(3 * w, plan.out_channels, 1)
 
@@ -216,7 +221,7 @@ class FullyExploitedModule(nn.Module):
         outputs = plan.out_channels - self.kept
         self.work = nn.Sequential(
             _normed(plan, pointwise(plan.in_channels - self.kept, plan.width), plan.width),
-            _normed(plan, plan.conv.build(plan.first(plan.width, plan.width)), plan.width),
+            _normed(plan, _spatial(plan, plan.first(plan.width, plan.width)), plan.width),
             _normed(plan, pointwise(plan.width, outputs), outputs),
         )
         self.attention = None if plan.attention is None else plan.attention.build((Feature(outputs, 1),))
@@ -296,7 +301,7 @@ class LightPoseModule(Residual):
         place = plan.first(plan.width, plan.width)._replace(dilation=plan.before * plan.dilation)
         self.conv1 = pointwise(plan.in_channels, plan.width)
         self.bn1 = plan.norm.build(plan.width)
-        self.conv2 = conv(place, groups=plan.width)
+        self.conv2 = he(conv(place, groups=plan.width))
         self.bn2 = plan.norm.build(plan.width)
         inner = (Feature(plan.width, 1),)
         self.middle = None if spec.attention is None else spec.attention.build(inner)

@@ -94,3 +94,9 @@ def test_a_shortcut_may_average() -> None:
     module = Basic().build(UnitPlan(4, 4, 4, stride=2, average=True))
     assert module.downsample is not None
     assert torch.equal(module.downsample[0](torch.ones(1, 4, 5, 5)), torch.ones(1, 4, 3, 3))
+
+
+def test_plain_convolutions_are_drawn_for_relus() -> None:
+    unit = Bottleneck().build(Bottleneck().plan(256, 64, 2))
+    for layer, spread in ((unit.conv1, 64), (unit.conv2, 64 * 9), (unit.conv3, 256), (unit.downsample[0], 256)):
+        assert abs(layer.weight.std().item() / (2 / spread) ** 0.5 - 1) < 0.05
