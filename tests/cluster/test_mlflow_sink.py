@@ -64,6 +64,29 @@ def test_the_driver_is_told_when_the_run_is_there(
     assert pauses == [0.0, 0.0, 0.0, 1.0, 1.0]
 
 
+def test_until_the_search_has_a_journal_there_is_no_run_to_be_ready(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    storage = samples.storage(tmp_path / "run")
+    uri = stores.database(tmp_path, tmp_path_factory.mktemp("template"))
+    pauses: list[float] = []
+
+    def ended(timeout: float) -> bool:
+        pauses.append(timeout)
+        if len(pauses) == 3:
+            Journal.open(storage, samples.HEADER).close()
+        return len(pauses) > 4
+
+    monkeypatch.setattr(mlflow_sink, "_input_ended", ended)
+    assert mlflow_sink.main([storage.uri(), "--tracking", uri, "--experiment", "digits", "--name", "sample"]) == 0
+    assert pauses == [0.0, 0.2, 0.2, 1.0, 1.0]
+    parent, _ = stores.runs(uri, "digits")
+    assert capsys.readouterr().out.splitlines()[0] == f"ready {parent.info.experiment_id} {parent.info.run_id}"
+
+
 def test_the_input_has_ended_when_its_writer_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.undo()
     with open(tmp_path / "empty", "w+b") as empty:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cluster import report
 from cluster.journal import Journal
 from cluster.report import Winner, best_so_far, expected_best, random_part, write
 from cluster.standing import Standing
@@ -73,3 +74,14 @@ def test_a_search_without_a_trial_has_a_report_too(tmp_path: Path) -> None:
     page = write(make(tmp_path / "run", 0), "name", tmp_path / "out", None)
     assert "1 FAILED" in page.read_text()
     assert not (tmp_path / "out" / "search.png").exists()
+
+
+def test_of_many_curves_some_are_drawn_and_the_best_always(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "FAINT_CURVES", 2)
+    monkeypatch.setattr(report, "BOLD_CURVES", 1)
+    standing = make(tmp_path / "run")
+    figure = report._learning_figure(standing)
+    assert figure is not None
+    # Every fifth of ten, t000000 and t000005, and the best.
+    assert standing.best is not None and standing.best.trial_id == "t000002"
+    assert len(figure.axes[0].lines) == 3
