@@ -62,6 +62,9 @@ def test_costs_are_known_without_training() -> None:
     static = Classification().static_metrics(spec, ((3, 8, 8), 10))
     assert static["cost/params"] == 3 * 3 * 3 * 5 + 2 * 5 + 5 * 10 + 10
     assert static["cost/macs"] == 3 * 3 * 3 * 5 * 64 + 50
+    # Deployed, a channel of the norm is a bias.
+    assert static["cost/deployed_params"] == 3 * 3 * 3 * 5 + 5 + 5 * 10 + 10
+    assert static["cost/deployed_macs"] == static["cost/macs"]
 
 
 def test_digits_are_learned_in_eight_epochs(tmp_path: Path) -> None:
