@@ -27,7 +27,10 @@ def test_shapes_and_types_are_those_of_torch() -> None:
         lambda: x * y,
         lambda: x + half,
         lambda: x + 1,
-        lambda: x - y[:1],
+        lambda: x - y[:1, :, :, :1],
+        lambda: F.relu(x),
+        lambda: nn.GroupNorm(3, 3, device="meta")(x),
+        lambda: torch.sigmoid(half),
         lambda: torch.add(x, y, alpha=2),
     ]
     for call in calls:
@@ -35,6 +38,10 @@ def test_shapes_and_types_are_those_of_torch() -> None:
         with ShapesOnly():
             found = call()
         assert (found.shape, found.dtype, found.device) == (plain.shape, plain.dtype, plain.device)
+    with ShapesOnly():
+        assert F.relu(x, inplace=True) is x and nn.ReLU(inplace=True)(x) is x
+        with pytest.raises(RuntimeError):
+            x + y[:, :, :2]
     assert like(half).dtype == torch.bfloat16 and like(x).shape == x.shape
 
 
