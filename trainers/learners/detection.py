@@ -15,7 +15,7 @@ from trainers.data.splits import Part
 from trainers.learners.base import Learner
 from trainers.learners.detection_losses import DetectionLosses
 from trainers.learners.finder import Finder
-from trainers.learners.images import Pixels
+from trainers.learners.images import Picked, Pixels
 from trainers.learners.restored import restored
 from trainers.metrics_detection import Detections, Truth, average_precision
 from trainers.tricks.augment import Changes, normalized
@@ -80,7 +80,7 @@ class DetectionLearner(Learner):
         self._val = BoxedImages(data, data.rows(Part.VAL), device, recipe.channels_last)
         # Which object a pixel shows is of use to copies of objects alone.
         shown = data.instances if recipe.copy_paste is not None else None
-        self._instances = None if shown is None else torch.from_numpy(shown[rows]).to(device)
+        self._instances = None if shown is None else Picked(shown, rows, device)
         self.sampler = make_sampler(recipe, lambda: rows_of(data, rows), len(rows), seed, device)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
         self._losses = DetectionLosses(spec, self.network)
