@@ -8,16 +8,17 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from trainers.data.base import Data, DataError, ImageSet
-from trainers.data.decode import decode
+from trainers.data.base import DataError, Decoded, ImageSet, OnError
+from trainers.data.decode import Arrays, decode_rows, read_image
+from trainers.data.files import SUFFIXES, spread
+from trainers.data.labelled import ClassificationData
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
 
-
-class ImageFolder(Data):
+class ImageFolder(ClassificationData):
     """Image files under `path/CLASS/`, resized to `size` pixels a side.
 
-    With `path/train/CLASS/` and `path/test/CLASS/` the test part is the latter.
+    With `path/train/CLASS/` and `path/test/CLASS/` the test part is the latter. A file that cannot be read is refused
+    by name, or skipped where `on_error` says so.
     """
 
     kind: Literal["images"] = "images"
@@ -25,6 +26,7 @@ class ImageFolder(Data):
     size: Annotated[int, Field(ge=1)] = 64
     channels: Literal[1, 3] = 3
     limit: Annotated[int, Field(ge=1)] | None = None
+    on_error: OnError = "refuse"
 
     def load(self) -> ImageSet:
         """Reads and decodes the files, in the order of their names."""
@@ -39,17 +41,20 @@ class ImageFolder(Data):
         tested = None if test is None else self._read(test, classes)
         return self.image_set(self._read(train, classes), tested, classes, str(train))
 
-    def _read(self, root: Path, classes: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, root: Path, classes: tuple[str, ...]) -> Decoded:
         found = [
-            (path, label)
+            (str(path), label)
             for label, name in enumerate(classes)
             for path in sorted((root / name).rglob("*"))
-            if path.suffix.lower() in _SUFFIXES
+            if path.suffix.lower() in SUFFIXES
         ]
-        if self.limit is not None:
-            # Spread over the whole list, which is sorted by class.
-            chosen = np.unique(np.linspace(0, len(found) - 1, self.limit).astype(int)) if found else ()
-            found = [found[i] for i in chosen]
-        paths = [str(path) for path, _ in found]
-        images = decode(paths, lambda row: paths[row], self.channels, self.size)
-        return images, np.array([label for _, label in found], dtype=np.int64)
+        if not found:
+            raise DataError("no data here", "no images", "image files in the sub-folders", str(root))
+        # Spread over the whole list, which is sorted by class.
+        found = [found[row] for row in spread(len(found), self.limit).tolist()]
+
+        def read(row: int) -> Arrays:
+            path, label = found[row]
+            return read_image(path, path, self.channels, self.size), np.array(label, dtype=np.int64)
+
+        return decode_rows(len(found), read, lambda row: found[row][0], self.on_error == "skip")

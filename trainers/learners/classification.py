@@ -20,6 +20,7 @@ from trainers.learners.images import Pixels
 from trainers.learners.restored import restored
 from trainers.learners.teaching import distiller, joined
 from trainers.metrics import accuracy
+from trainers.trial import ALONE, Common
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
 from trainers.tricks.loss import loss_of, missing
@@ -55,12 +56,13 @@ class ClassificationLearner(Learner):
         data: The images.
         seed: Of the order of the rows.
         device: A torch device.
+        common: What the trials of the search have in common.
 
     Raises:
         ValueError: A trick of the recipe cannot be used on this data.
     """
 
-    def __init__(self, spec: Classifier, data: ImageSet, seed: int, device: str) -> None:
+    def __init__(self, spec: Classifier, data: ImageSet, seed: int, device: str, common: Common = ALONE) -> None:
         recipe = spec.recipe
         data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
@@ -73,7 +75,7 @@ class ClassificationLearner(Learner):
         self._loss = loss_of(recipe.loss)
         self._margin = None if recipe.margin is None else implementation(recipe.margin)(self.network)
         self._supervise = None if recipe.deep_supervision is None else implementation(recipe.deep_supervision)
-        self._distil = distiller(ClassificationLearner, spec, data, seed, device)
+        self._distil = distiller(ClassificationLearner, spec, data, device, common)
         self.extra = joined(distillation=self._distil)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
 

@@ -17,10 +17,11 @@ from search_spaces.recipe import SegmentationRecipe, Trick
 from trainers.data.pictures import IGNORE, SegmentationSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
-from trainers.learners.images import Pixels, shared
+from trainers.learners.images import Picked, Pixels
 from trainers.learners.restored import restored
 from trainers.learners.teaching import distiller, joined
 from trainers.metrics import class_iou, confusion, mean_iou
+from trainers.trial import ALONE, Common
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
 from trainers.tricks.loss import loss_of, missing, smoothed
@@ -48,11 +49,11 @@ class MaskedImages(Pixels):
     def __init__(self, data: SegmentationSet, rows: NDArray[np.int64], device: str, channels_last: bool) -> None:
         super().__init__(data, rows, device, channels_last)
         self.pixels = data.masks[0].size
-        self._masks, self._places = shared(data.masks).to(device), torch.from_numpy(rows).to(device)
+        self._masks = Picked(data.masks, rows, device)
 
     def masks(self, rows: Tensor) -> Tensor:
         """Returns the (n, H, W) int64 masks of n rows."""
-        return self._masks.index_select(0, self._places[rows]).long()
+        return self._masks[rows].long()
 
 
 class SegmentationLearner(Learner):
@@ -63,12 +64,15 @@ class SegmentationLearner(Learner):
         data: Images and masks.
         seed: Of the order of the rows.
         device: A torch device.
+        common: What the trials of the search have in common.
 
     Raises:
         ValueError: A trick of the recipe cannot be used on this data.
     """
 
-    def __init__(self, spec: SegmentationModel, data: SegmentationSet, seed: int, device: str) -> None:
+    def __init__(
+        self, spec: SegmentationModel, data: SegmentationSet, seed: int, device: str, common: Common = ALONE
+    ) -> None:
         recipe = spec.recipe
         data = normalized(recipe, data)
         self._classes = data.classes
@@ -79,7 +83,7 @@ class SegmentationLearner(Learner):
         self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
         self._loss = PixelLoss(recipe, len(data.classes), device)
-        self._distil = distiller(SegmentationLearner, spec, data, seed, device)
+        self._distil = distiller(SegmentationLearner, spec, data, device, common)
         self.extra = joined(uncertainty=self._loss.uncertainty, distillation=self._distil)
         self._predict = predictor(spec, self.network)
 

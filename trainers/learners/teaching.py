@@ -1,52 +1,101 @@
-"""How a learner trains a teacher for itself, once, before it learns from it."""
+"""How the teachers of a learner are trained: once a search, before the first trial that learns from them goes on."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces.build import Architecture
+from search_spaces.recipe import Recipe
+from trainers.checkpoint import CheckpointError, inside, load, save
 from trainers.learners.base import Learner
-from trainers.trial import TrialContext
+from trainers.trial import Common, TrialContext
 from trainers.tricks.registry import implementation
+from trainers.tricks.teacher import Learn
 
-_ALONE = {"distillation": None, "early_stopping": None, "ema": None}
+_log = logging.getLogger(__name__)
 
 
-def teaching(make: Callable[..., Learner], spec: Any, data: Any, seed: int, device: str) -> Callable[..., nn.Module]:
-    """Returns what trains a teacher: the task's own training, of another architecture, without distillation.
+def teaching(make: Callable[..., Learner], spec: Any, data: Any, device: str, common: Common) -> Learn:
+    """Returns what trains a teacher, or finds it where another trial of the search has left it.
+
+    A teacher is a function of its architecture, its epochs, the data and the seed of the search. Of several trials
+    that need it at once each may train it, to the same bits; the first to end leaves it for all later ones.
 
     Args:
         make: (spec, data, seed, device) -> learner.
         spec: Architecture and recipe of the student.
         data: What both learn from.
-        seed: Of the trial.
         device: A torch device.
+        common: Where teachers are left, and the seed that they are trained with.
     """
 
-    def learn(architecture: Architecture, epochs: int) -> nn.Module:
-        from trainers.loop import train
-
-        recipe = spec.recipe.model_copy(update=_ALONE)
-        alone = spec.model_copy(update={"architecture": architecture, "recipe": recipe})
-        learners: list[Learner] = []
-
-        def made() -> Learner:
-            learners.append(make(alone, data, seed, device))
-            return learners[0]
-
-        trial = TrialContext("teacher", seed, epochs, device=device, threads=torch.get_num_threads())
-        for _ in train(made, recipe, trial):
-            pass
-        return learners[0].network
+    def learn(architecture: Architecture, epochs: int) -> dict[str, Tensor]:
+        alone = spec.model_copy(update={"architecture": architecture, "recipe": own_recipe(spec.recipe)})
+        content = [alone.to_data(), epochs, data.fingerprint(), common.seed]
+        name = f"teacher-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]}.pt"
+        weights = _found(common.folder, name)
+        if weights is None:
+            weights = _trained(make, alone, data, device, common.seed, epochs)
+            _leave(common.folder, name, weights)
+        return weights
 
     return learn
 
 
-def distiller(make: Callable[..., Learner], spec: Any, data: Any, seed: int, device: str) -> nn.Module | None:
+def own_recipe(student: Recipe) -> Recipe:
+    """Returns the recipe of a teacher: the default of the task, on images that are normalised as the student's are.
+
+    Nothing else of the student's recipe is taken over, so that a search of recipes has one teacher.
+    """
+    kept = {name: getattr(student, name) for name in ("normalize",) if name in type(student).model_fields}
+    return type(student)(**kept)
+
+
+def _trained(
+    make: Callable[..., Learner], spec: Any, data: Any, device: str, seed: int, epochs: int
+) -> dict[str, Tensor]:
+    from trainers.loop import train
+
+    learners: list[Learner] = []
+
+    def made() -> Learner:
+        learners.append(make(spec, data, seed, device))
+        return learners[0]
+
+    trial = TrialContext("teacher", seed, epochs, device=device, threads=torch.get_num_threads())
+    for _ in train(made, spec.recipe, trial):
+        pass
+    return dict(learners[0].network.state_dict())
+
+
+def _found(folder: str | None, name: str) -> dict[str, Tensor] | None:
+    if folder is None:
+        return None
+    try:
+        weights: dict[str, Tensor] = load(inside(folder, name))["network"]
+        return weights
+    except CheckpointError:
+        return None
+
+
+def _leave(folder: str | None, name: str, weights: dict[str, Tensor]) -> None:
+    if folder is None:
+        return
+    try:
+        save(folder, name, {"network": weights})
+    except (CheckpointError, OSError) as error:
+        # Another trial was first, or the place is full: this trial has what it needs.
+        _log.info("the teacher is not left for others: %s", error)
+
+
+def distiller(make: Callable[..., Learner], spec: Any, data: Any, device: str, common: Common) -> nn.Module | None:
     """Returns what adds teachers to the loss of a learner, where its recipe asks for it; arguments as above.
 
     Raises:
@@ -55,7 +104,7 @@ def distiller(make: Callable[..., Learner], spec: Any, data: Any, seed: int, dev
     wanted = spec.recipe.distillation
     if wanted is None:
         return None
-    learn = teaching(make, spec, data, seed, device)
+    learn = teaching(make, spec, data, device, common)
     made: nn.Module = implementation(wanted)(tuple(data.input_shape), len(data.classes), device, learn)
     return made
 

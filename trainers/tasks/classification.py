@@ -5,31 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from search_spaces.architectures.resnet import Resnet
 from search_spaces.build import Architecture
+from search_spaces.errors import SpecError
 from search_spaces.recipe import ClassificationRecipe
 from search_spaces.spec import Hole, Spec
 from search_spaces.template import template
-from trainers.data.base import Data, ImageSet
+from trainers.data.base import ImageSet
 from trainers.data.digits import Digits
+from trainers.data.labelled import ClassificationData
 from trainers.data.splits import Part
-from trainers.tasks.base import Task
+from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
+BASELINE = Resnet(depths=(1, 1, 1), widths=(16, 32, 64), stem="cifar")
+"""A network that learns the digits in seconds on two cores."""
 
 
 class Classifier(Spec):
     """A network and how it is trained."""
 
-    architecture: Hole[Architecture]
+    architecture: Hole[Architecture] = BASELINE
     recipe: Hole[ClassificationRecipe] = ClassificationRecipe()
+
+    def check(self) -> None:
+        """Refuses networks that do not read images."""
+        if self.architecture.input_rank != 3:
+            kind = str(self.architecture.to_data()["kind"])
+            raise SpecError("a classifier reads images", kind, "resnet, chain", "architecture")
 
 
 class Classification(Task):
     """Trains a network to tell the classes of a data set apart."""
 
     kind: Literal["classification"] = "classification"
-    data: Data = Digits()
+    data: ClassificationData = Digits()
 
     def template(self, data: Mapping[str, Any]) -> Any:
         """Returns the space as a `Classifier` with holes."""
@@ -37,14 +48,11 @@ class Classification(Task):
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of all figures in reports, and of the costs."""
-        trained = ("train/loss", "train/accuracy", "train/lr", "val/loss", "val/accuracy")
-        totals = ("epoch", "samples", "seconds", "time/train", "time/evaluate", "time/checkpoint")
-        return (*trained, *totals, "cost/params", "cost/macs", "cost/activation_bytes")
+        return ("train/loss", "train/accuracy", "train/lr", "val/loss", "val/accuracy", *TOTALS, *COSTS)
 
     def open(self) -> ImageSet:
         """Reads and decodes the images."""
-        images: ImageSet = self.data.load()
-        return images
+        return self.data.load()
 
     def fingerprint(self, data: ImageSet) -> str:
         """Returns a hash of the images, labels and parts."""
@@ -54,16 +62,13 @@ class Classification(Task):
         """Returns the shape of an image, (C, H, W), and the number of classes."""
         return data.input_shape, len(data.classes)
 
+    def refuse(self, template: Any, shape: Shape) -> None:
+        """Refuses label smoothing where there is one class alone."""
+        refuse_smoothing(template, shape[1])
+
     def static_metrics(self, spec: Classifier, shape: Shape) -> dict[str, float]:
         """Returns parameters, multiply-adds an image, and the bytes of one image's activations."""
-        from search_spaces.cost import cost
-
-        found = cost(spec.architecture, *shape)
-        return {
-            "cost/params": float(found.params),
-            "cost/macs": float(found.macs),
-            "cost/activation_bytes": float(found.activation_bytes),
-        }
+        return costs(spec.architecture, shape)
 
     def run(self, spec: Classifier, trial: TrialContext, data: ImageSet) -> Iterator[Report]:
         """Trains on the training part, judges on the validation part."""
@@ -73,7 +78,7 @@ class Classification(Task):
         self.refuse_mode(trial)
 
         def make() -> ClassificationLearner:
-            return ClassificationLearner(spec, data, trial.seed, trial.device)
+            return ClassificationLearner(spec, data, trial.seed, trial.device, trial.common)
 
         return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
 
