@@ -15,6 +15,7 @@ from search_spaces.drawing import draw_svg
 from search_spaces.errors import SpecError
 
 PICTURE = "best/architecture.svg"
+PREDICTION = "best/prediction.png"
 
 
 def show(name: str, as_json: bool, storage: str) -> int:
@@ -62,7 +63,8 @@ def _winner(run: Run, standing: Standing) -> Winner | None:
     if best is None:
         return None
     spec = run.config.make_space().realize(best.candidate)
-    return Winner(spec, _picture(run, spec))
+    prediction = run.storage.read_bytes(PREDICTION) if run.storage.exists(PREDICTION) else None
+    return Winner(spec, _picture(run, spec), prediction)
 
 
 def _picture(run: Run, spec: Any) -> str | None:

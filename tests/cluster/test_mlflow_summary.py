@@ -55,6 +55,7 @@ def test_the_files_are_the_table_and_what_lies_ready(tmp_path: Path) -> None:
     storage = samples.storage(tmp_path)
     storage.write_atomic("best/architecture.json", b"{}")
     storage.write_atomic("best/weights.safetensors", b"0")
+    storage.write_atomic("best/prediction.png", b"picture")
     storage.write_atomic("best/deep/er.json", b"{}")
     storage.write_atomic("artifacts/t000002/network.svg", b"<svg/>")
     found = {(trial, name): data for trial, name, data in artifacts(storage, standing)}
@@ -63,7 +64,9 @@ def test_the_files_are_the_table_and_what_lies_ready(tmp_path: Path) -> None:
         (None, "trials.csv"),
         (None, "best/architecture.json"),
         (None, "best/weights.safetensors"),
+        (None, "best/prediction.png"),
         ("t000000", "architecture.json"),
+        ("t000000", "prediction.png"),
         ("t000002", "network.svg"),
     }
     (tmp_path / "t.parquet").write_bytes(found[None, "trials.parquet"])

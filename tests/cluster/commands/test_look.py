@@ -1,3 +1,4 @@
+import base64
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from cluster.commands import look
 from cluster.search import Search
 from search_spaces.errors import SpecError
+from tests.cluster import trained
 from tests.cluster.test_search import make, run
 
 
@@ -42,3 +44,16 @@ def test_report_is_written_into_the_run_or_where_one_wants_it(
 def test_ui_of_a_search_without_mlflow_is_refused(search: Search, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="this search goes without MLflow"):
         look.ui("parabola", None, str(tmp_path / "runs"), None)
+
+
+def test_the_report_shows_the_pictures_that_the_end_of_the_search_drew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained.images(tmp_path / "images")
+    trained.run(trained.make(tmp_path))
+    capsys.readouterr()
+    look.report("small", None, str(tmp_path / "runs"))
+    folder = tmp_path / "runs" / "small"
+    text = (folder / "report" / "report.html").read_text()
+    assert base64.b64encode((folder / "best" / "prediction.png").read_bytes()).decode() in text
+    assert (folder / "best" / "architecture.svg").read_text() in text
