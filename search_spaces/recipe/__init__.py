@@ -22,6 +22,7 @@ from search_spaces.recipe.distillation import (
     Teacher,
     TrainedTeacher,
 )
+from search_spaces.recipe.ensemble import Ensemble
 from search_spaces.recipe.evaluation import MultiScaleTest, Prediction
 from search_spaces.recipe.geometry import (
     CopyPaste,
@@ -76,6 +77,7 @@ from search_spaces.recipe.schedule import (
     StepDecay,
     Warmup,
 )
+from search_spaces.recipe.splits import SeparateSplits
 from search_spaces.recipe.suppression import DiouNms, HardNms, SoftNms, Suppression, WeightedNms
 from search_spaces.recipe.trick import Trick
 
@@ -120,6 +122,7 @@ __all__ = [
     "EasyFirst",
     "EdgeLoss",
     "Ema",
+    "Ensemble",
     "Erasing",
     "Flip",
     "Focal",
@@ -164,6 +167,7 @@ __all__ = [
     "RunTeacher",
     "Schedule",
     "SegmentationRecipe",
+    "SeparateSplits",
     "Sgd",
     "SmoothL1",
     "SoftDistillation",

@@ -14,6 +14,7 @@ from search_spaces.recipe.augment import Cutout, Erasing, Normalize
 from search_spaces.recipe.boxes import Assignment, BalancedSampling, BoxLoss, IouAssignment, SmoothL1
 from search_spaces.recipe.color import Color, PcaColor
 from search_spaces.recipe.distillation import Distillation
+from search_spaces.recipe.ensemble import Ensemble
 from search_spaces.recipe.evaluation import Prediction
 from search_spaces.recipe.geometry import CopyPaste, Cropping, Flip, Resizing, Rotation, ZoomOut
 from search_spaces.recipe.initialization import Initialization
@@ -33,6 +34,7 @@ from search_spaces.recipe.policy import Policy
 from search_spaces.recipe.regularization import L1, BatchNorm, Dropout, DropPath, EarlyStopping, Ema
 from search_spaces.recipe.sampling import Balance, Curriculum
 from search_spaces.recipe.schedule import Cosine, GradualWarmup, RateScaling, Schedule, Warmup
+from search_spaces.recipe.splits import SeparateSplits
 from search_spaces.recipe.suppression import HardNms, Suppression
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole, Spec, children, kinds
@@ -105,6 +107,7 @@ class ImageRecipe(Recipe):
 
     normalize: Hole[Normalize] = Normalize()
     balance: Hole[Balance | None] = None
+    splits: Hole[SeparateSplits | None] = None
 
     crop: Hole[Cropping | None] = None
     flip: Hole[Flip | None] = None
@@ -128,6 +131,7 @@ class ClassificationRecipe(ImageRecipe):
     """None: cross-entropy."""
     margin: Hole[Margin | None] = None
     deep_supervision: Hole[DeepSupervision | None] = None
+    ensemble: Hole[Ensemble | None] = None
 
 
 class SegmentationRecipe(ImageRecipe):
@@ -146,6 +150,7 @@ class SegmentationRecipe(ImageRecipe):
     dual_task: Hole[DualTask | None] = None
     uncertainty: Hole[UncertaintyWeighting | None] = None
     prediction: Hole[Prediction | None] = None
+    ensemble: Hole[Ensemble | None] = None
 
     def check(self) -> None:
         """Refuses smoothed labels in a loss that has none."""

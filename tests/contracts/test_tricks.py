@@ -31,6 +31,7 @@ from search_spaces.recipe import (
     EarlyStopping,
     EasyFirst,
     EdgeLoss,
+    Ensemble,
     Erasing,
     Flip,
     Focal,
@@ -151,8 +152,9 @@ def _field(trick: Trick, task: str) -> str:
 def _shown(spec: type[Trick], task: str) -> dict[str, Any]:
     """The fields of a recipe with the trick, set so that it shows."""
     given = SHOWN.get(spec, {})
-    if issubclass(spec, Distillation):
-        given = {"teachers": (TrainedTeacher(architecture=SMALL[task].architecture, epochs=1),), **given}
+    if issubclass(spec, Distillation | Ensemble):
+        others = "teachers" if issubclass(spec, Distillation) else "members"
+        given = {others: (TrainedTeacher(architecture=SMALL[task].architecture, epochs=1),), **given}
     if spec is LayerTransfer:
         given = {"path": _best(task), **given}
     trick = spec(**given)

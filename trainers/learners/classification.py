@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from search_spaces.recipe import ClassificationRecipe
@@ -18,7 +18,7 @@ from trainers.data.splits import Part
 from trainers.learners.base import Learner
 from trainers.learners.images import Pixels
 from trainers.learners.restored import restored
-from trainers.learners.teaching import distiller, joined
+from trainers.learners.teaching import Predict, distiller, joined, members, members_of_checkpoint, together
 from trainers.metrics import accuracy
 from trainers.trial import ALONE, Common
 from trainers.tricks.augment import Changes, normalized
@@ -26,6 +26,7 @@ from trainers.tricks.batch import Batch
 from trainers.tricks.loss import loss_of, missing
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
+from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.classification import Classifier
@@ -66,7 +67,7 @@ class ClassificationLearner(Learner):
         recipe = spec.recipe
         data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = np.flatnonzero(data.parts == Part.TRAIN)
+        rows = weight_rows(recipe, np.flatnonzero(data.parts == Part.TRAIN))
         self._train = Images(data, rows, device, recipe.channels_last)
         self._val = Images(data, np.flatnonzero(data.parts == Part.VAL), device, recipe.channels_last)
         self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)
@@ -76,7 +77,9 @@ class ClassificationLearner(Learner):
         self._margin = None if recipe.margin is None else implementation(recipe.margin)(self.network)
         self._supervise = None if recipe.deep_supervision is None else implementation(recipe.deep_supervision)
         self._distil = distiller(ClassificationLearner, spec, data, device, common)
-        self.extra = joined(distillation=self._distil)
+        others = members(ClassificationLearner, spec, data, device, common)
+        self.extra = joined(distillation=self._distil, ensemble=others)
+        self._predict = together(self.network, others)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
 
     def batch(self, rows: Tensor) -> Batch:
@@ -108,7 +111,8 @@ class ClassificationLearner(Learner):
 
     def evaluate(self) -> dict[str, float]:
         """Returns loss and accuracy on the validation part."""
-        return {f"val/{name}": value for name, value in figures(self.network, self._val).items()}
+        self.network.eval()
+        return {f"val/{name}": value for name, value in figures(self._predict, self._val).items()}
 
 
 def _heads(outputs: Mapping[str, Any]) -> tuple[Tensor, ...]:
@@ -132,26 +136,25 @@ def _targets(recipe: ClassificationRecipe, classes: int, device: str) -> Tensor 
 
 
 @torch.inference_mode()
-def figures(network: nn.Module, images: Images) -> dict[str, float]:
-    """Returns mean cross-entropy and accuracy of a network, which is left in eval mode.
+def figures(predict: Predict, images: Images) -> dict[str, float]:
+    """Returns mean cross-entropy and accuracy.
 
     Args:
-        network: Returns (N, K) logits in eval mode.
+        predict: Returns (N, K) logits.
         images: With their labels.
     """
-    network.eval()
     loss = torch.zeros((), device=images.labels.device, dtype=torch.float64)
     correct = torch.zeros_like(loss)
     for start in range(0, len(images), _EVALUATED):
         rows = torch.arange(start, min(start + _EVALUATED, len(images)), device=images.labels.device)
-        logits, labels = network(images[rows]).float(), images.labels[rows]
+        logits, labels = predict(images[rows]).float(), images.labels[rows]
         loss += F.cross_entropy(logits, labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
     return {"loss": loss.item() / len(images), "accuracy": correct.item() / len(images)}
 
 
-def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> nn.Module:
-    """Returns the network with the weights that a checkpoint holds, in eval mode.
+def predictor_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> Predict:
+    """Returns what gives logits of images, with the weights that a checkpoint holds.
 
     Args:
         spec: What was trained.
@@ -161,8 +164,8 @@ def network_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -> 
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network: nn.Module = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
-    return network
+    network = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
+    return together(network, members_of_checkpoint(spec, data, checkpoint))
 
 
 def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, part: Part) -> dict[str, float]:
@@ -177,6 +180,5 @@ def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, par
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    network = network_of_checkpoint(spec, checkpoint, data)
     images = Images(normalized(spec.recipe, data), np.flatnonzero(data.parts == part), "cpu", channels_last=False)
-    return figures(network, images)
+    return figures(predictor_of_checkpoint(spec, checkpoint, data), images)

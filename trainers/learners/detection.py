@@ -21,6 +21,7 @@ from trainers.metrics_detection import Detections, Truth, average_precision
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
 from trainers.tricks.sampling import make_sampler, rows_of
+from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.detection import DetectionModel
@@ -75,7 +76,7 @@ class DetectionLearner(Learner):
         recipe = spec.recipe
         data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = data.rows(Part.TRAIN)
+        rows = weight_rows(recipe, data.rows(Part.TRAIN))
         self._train = BoxedImages(data, rows, device, recipe.channels_last)
         self._val = BoxedImages(data, data.rows(Part.VAL), device, recipe.channels_last)
         # Which object a pixel shows is of use to copies of objects alone.

@@ -1,7 +1,8 @@
-"""How the teachers of a learner are trained: once a search, before the first trial that learns from them goes on."""
+"""Networks that a trial asks beside its own, teachers and members of ensembles: each is trained once a search."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -12,12 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.build import Architecture
-from search_spaces.recipe import Recipe
+from search_spaces.recipe import Recipe, Trick
 from trainers.checkpoint import CheckpointError, inside, load, save
 from trainers.learners.base import Learner
 from trainers.trial import Common, TrialContext
 from trainers.tricks.registry import implementation
 from trainers.tricks.teacher import Learn
+
+_ENSEMBLE = "ensemble."
+"""What the names of members begin with in the checkpoints of their learner."""
+Predict = Callable[[Tensor], Tensor]
 
 _log = logging.getLogger(__name__)
 
@@ -101,12 +106,57 @@ def distiller(make: Callable[..., Learner], spec: Any, data: Any, device: str, c
     Raises:
         ValueError: A teacher cannot be read.
     """
-    wanted = spec.recipe.distillation
+    return _asked(spec.recipe.distillation, data, device, teaching(make, spec, data, device, common))
+
+
+def members(make: Callable[..., Learner], spec: Any, data: Any, device: str, common: Common) -> nn.Module | None:
+    """Returns the other members of an ensemble, where the recipe asks for one; arguments as above.
+
+    Raises:
+        ValueError: A member cannot be read.
+    """
+    return _asked(spec.recipe.ensemble, data, device, teaching(make, spec, data, device, common))
+
+
+def members_of_checkpoint(spec: Any, data: Any, checkpoint: str) -> nn.Module | None:
+    """Returns the other members of an ensemble as a trial asked them last, where its recipe asks for one.
+
+    Args:
+        spec: What was trained.
+        data: What it learned from.
+        checkpoint: Path or URI of what its trial kept.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read, or holds no such member.
+        ValueError: A member of an earlier search cannot be read.
+    """
+
+    def learn(architecture: Architecture, epochs: int) -> dict[str, Tensor]:
+        kind = architecture.to_data()["kind"]
+        raise CheckpointError(f"{checkpoint}: holds no trained {kind} of the ensemble")
+
+    made = _asked(spec.recipe.ensemble, data, "cpu", learn)
+    if made is not None:
+        kept = load(checkpoint).get("learner", {}).get("extra", {})
+        made.load_state_dict({name.removeprefix(_ENSEMBLE): kept[name] for name in kept if name.startswith(_ENSEMBLE)})
+    return made
+
+
+def _asked(wanted: Trick | None, data: Any, device: str, learn: Learn) -> nn.Module | None:
     if wanted is None:
         return None
-    learn = teaching(make, spec, data, device, common)
     made: nn.Module = implementation(wanted)(tuple(data.input_shape), len(data.classes), device, learn)
     return made
+
+
+def together(network: Predict, others: nn.Module | None) -> Predict:
+    """Returns what gives the (N, K, ...) logits of images: the network, or all members of its ensemble.
+
+    Args:
+        network: The one that is trained.
+        others: What `members` returned.
+    """
+    return network if others is None else functools.partial(others, network)
 
 
 def joined(**parts: nn.Module | None) -> nn.Module | None:

@@ -91,8 +91,8 @@ class Classification(Task):
 
     def picture(self, spec: Classifier, checkpoint: str, data: ImageSet) -> bytes:
         """Returns some validation images, each with its class and the class that was predicted."""
-        from trainers.learners.classification import network_of_checkpoint
+        from trainers.learners.classification import predictor_of_checkpoint
         from trainers.previews import classification
         from trainers.tricks.augment import normalized
 
-        return classification(network_of_checkpoint(spec, checkpoint, data), normalized(spec.recipe, data))
+        return classification(predictor_of_checkpoint(spec, checkpoint, data), normalized(spec.recipe, data))

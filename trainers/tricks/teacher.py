@@ -97,10 +97,14 @@ class TrainedNetwork(nn.Module):
     def network(self) -> nn.Module:
         """Returns it, trained."""
         if not self._network:
-            # It is first asked for in the middle of a step of the student: neither that step's lack of gradients nor
-            # its cache of cast weights, which lasts until the step ends, may reach into this training.
+            # It is first asked for in the middle of a step or an evaluation: neither the lack of gradients there nor
+            # the cache of cast weights, which lasts until a step ends, may reach into this training.
             device = torch.device(self._device).type
-            with torch.enable_grad(), torch.autocast(device, enabled=False, cache_enabled=False):
+            with (
+                torch.inference_mode(False),
+                torch.enable_grad(),
+                torch.autocast(device, enabled=False, cache_enabled=False),
+            ):
                 self._take(self._learn(self._spec.architecture, self._spec.epochs))
         return self._network[0]
 

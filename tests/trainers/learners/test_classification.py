@@ -45,12 +45,12 @@ def test_changes_apply_in_the_order_of_the_recipe() -> None:
     assert [change.args[0].kind for change in learner._changes.used] == ["crop", "flip", "cutout", "mixup"]  # type: ignore
 
 
-def test_figures_are_those_of_the_whole_part_in_eval_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_those_of_the_whole_part(monkeypatch: pytest.MonkeyPatch) -> None:
     network = NETWORK.build(DATA.input_shape, 4)
     images = Images(DATA, TRAIN, "cpu", False)
     logits = network.eval()(images[torch.arange(len(images))])
     monkeypatch.setattr(classification, "_EVALUATED", 7)
-    found = figures(network.train(), images)
+    found = figures(network, images)
     assert found["loss"] == pytest.approx(F.cross_entropy(logits, images.labels).item(), rel=1e-5)
     assert found["accuracy"] == pytest.approx((logits.argmax(1) == images.labels).float().mean().item())
 
