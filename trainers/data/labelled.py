@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,7 @@ class ClassificationData(Data):
         rows = {part: file.count for part, file in zip((Part.TRAIN, Part.TEST), files, strict=False)}
         kept = np.concatenate([start + file.rows for start, file in zip((0, files[0].count), files, strict=False)])
         parts = self.parts(rows)[kept]
-        images, labels = (arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for arrays in _columns(files))
+        images, labels = _joined(files, 0), _joined(files, 1)
         for row in np.flatnonzero((labels < 0) | (labels >= len(classes))):
             class_index(labels[row], len(classes), f"{source} row {kept[row]}")
         mean, std = self.measure(images, parts, source)
@@ -72,6 +74,7 @@ def _decoded(file: Decoded | Whole) -> Decoded:
     return file if isinstance(file, Decoded) else Decoded.whole(*file)
 
 
-def _columns(files: list[Decoded]) -> list[list[NDArray[np.int64]]]:
-    """The images of each file, and the labels of each."""
-    return [[file.arrays[column] for file in files] for column in range(2)]
+def _joined(files: list[Decoded], column: int) -> NDArray[Any]:
+    """One array of all files, which is not copied where there is one file."""
+    arrays = [file.arrays[column] for file in files]
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
