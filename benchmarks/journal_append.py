@@ -17,8 +17,8 @@ import statistics
 import sys
 import tempfile
 import time
-from pathlib import Path
 
+from benchmarks.record import keep
 from cluster import journal as module
 from cluster.journal import Journal
 from cluster.storage import Storage
@@ -65,9 +65,7 @@ def main() -> int:
     plain, synced = (statistics.median(column) for column in zip(*rounds, strict=True))
     figures = {"append_ms": round(plain, 4), "told_with_fsync_ms": round(synced, 4), "bound_ms": BOUND_MS}
     print(json.dumps(figures))
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "journal_append.json").write_text(json.dumps({**figures, "records": options.records}, indent=2) + "\n")
+    keep("journal_append", {**figures, "records": options.records})
     return 0 if plain < BOUND_MS else 1
 
 

@@ -26,8 +26,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from benchmarks.record import keep
 
 PARAMETERS = [f"p{i:02d}" for i in range(30)]
 METRICS = {f"metric/{i:02d}": 0.1 * i for i in range(20)}
@@ -174,9 +175,7 @@ def main() -> int:
         and figures["gap_above_ms"] <= GAP_MS
     )
     print(json.dumps({**figures, "holds": holds}, indent=2))
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "overhead.json").write_text(json.dumps({**counts, **figures, "holds": holds}, indent=2) + "\n")
+    keep("overhead", {**counts, **figures, "holds": holds})
     return 0 if holds else 1
 
 

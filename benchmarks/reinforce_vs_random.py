@@ -16,12 +16,11 @@ deviations) together divided by the root of the number of seeds.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from benchmarks.record import keep
 from controllers.base import ControllerConfig, make_controller
 from controllers.objective import Objective
 from controllers.random_search import RandomConfig
@@ -113,9 +112,7 @@ def main() -> None:
     print(f"REINFORCE is ahead on {wins} of {arguments.seeds} seeds; the claim {'holds' if holds else 'FAILS'}")
     data = {name: [asdict(run) for run in found] for name, found in runs.items()}
     report = {"evaluations": arguments.evaluations, "holds": holds, "runs": data}
-    path = Path(__file__).parent / "results" / "reinforce_vs_random.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    keep("reinforce_vs_random", report)
     raise SystemExit(0 if holds else 1)
 
 

@@ -16,11 +16,11 @@ import json
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.record import keep
 from search_spaces.space import Space
 from search_spaces.template import template
 
@@ -66,9 +66,7 @@ def main() -> int:
     found = statistics.median(draw_ms(space, draws, seed) for seed in range(ROUNDS))
     figures = {"sample_and_realize_ms": round(found, 4), "points": points, "bound_ms": BOUND_MS}
     print(json.dumps(figures))
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "sampling.json").write_text(json.dumps({**figures, "draws": draws}, indent=2) + "\n")
+    keep("sampling", {**figures, "draws": draws})
     return 0 if found < BOUND_MS else 1
 
 

@@ -24,6 +24,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.record import keep
+
 TRIALS, EPOCHS, BATCH, SEED = 24, 8, 64, 0
 LAYERS, FILTERS, RATES = (2, 6), (16, 32, 64), (0.01, 0.3)
 MOMENTUM, DECAY = 0.9, 0.0005
@@ -185,10 +187,7 @@ def main() -> int:
     print(f"ours / user, medians of {options.repeats}: total {ratios['total']:.2f} (bound 1.3), ", end="")
     print(f"first step to last told {ratios['training']:.2f} (bound 1.0), ", end="")
     print(f"multiply-adds {ratios['macs']:.2f}, training a multiply-add {ratios['training'] / ratios['macs']:.2f}")
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    figures = {"ratios": ratios, "bounds": {"total": 1.3, "training": 1.0}, "runs": found}
-    (results / "versus_optuna.json").write_text(json.dumps(figures, indent=1) + "\n")
+    keep("versus_optuna", {"ratios": ratios, "bounds": {"total": 1.3, "training": 1.0}, "runs": found})
     return 0 if ratios["total"] <= 1.3 and ratios["training"] <= 1.0 else 1
 
 

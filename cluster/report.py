@@ -42,10 +42,12 @@ class Winner:
     Args:
         spec: The realized candidate.
         picture: Its architecture as SVG, or None.
+        prediction: What it predicts as PNG, or None.
     """
 
     spec: Any
     picture: str | None = None
+    prediction: bytes | None = None
 
 
 def best_so_far(scores: Sequence[float]) -> list[float]:
@@ -215,6 +217,8 @@ def _best(standing: Standing, best: TrialRow, winner: Winner | None) -> str:
     ]
     if winner is not None:
         parts.append(winner.picture or "")
+        if winner.prediction is not None:
+            parts += ["<h2>What it predicts</h2>", _image(winner.prediction, "predictions")]
         text = html.escape(json.dumps(plain(winner.spec), indent=1))
         parts.append(f"<details><summary>The whole specification</summary><pre>{text}</pre></details>")
     return "\n".join(parts)

@@ -37,11 +37,15 @@ from cluster.winner import finish
 from controllers.base import Controller
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
+from trainers.data.base import left_out
+from trainers.trial import Common
 
 SINK_READY_SECONDS = 5.0
 SINK_LAST_SECONDS = 5.0
 SINK_DRAIN_SECONDS = 120.0
 OK, FAILED, INTERRUPTED = 0, 1, 130
+COMMON = "common"
+"""Folder of a run in which a trial leaves what others find, such as a teacher that it trained."""
 
 _log = logging.getLogger(__name__)
 
@@ -223,7 +227,8 @@ class _Session:
 
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources
-        return Shared(task, self.controller.space, opened.data, resources.device(wanted), wanted.cpus)
+        common = Common(self.storage.uri(COMMON), self.config.seed)
+        return Shared(task, self.controller.space, opened.data, resources.device(wanted), wanted.cpus, common)
 
     def _run(self, opened: Opened, executor: Executor, concurrency: int, node: str | None) -> End:
         marks: dict[str, str | int]
@@ -235,6 +240,8 @@ class _Session:
             self.storage.delete(STOP_FILE)
             keep_splits(self.storage, self.config.task.parts(opened.data))
             _warn_of_versions(self.storage)
+            if (told := left_out(opened.data)) is not None:
+                _log.warning("%s", told)
             tables = Tables(self.storage)
             driver = self._driver(opened, journal, tables, concurrency, node)
             try:

@@ -71,8 +71,10 @@ def finish(driver: Driver, data: Any, shape: Any) -> None:
     write_best(driver.storage, entry.trial, entry.outcome, final)
     spec = driver.controller.space.realize(entry.trial.candidate)
     metrics = {**entry.outcome.metrics, **final}
+    checkpoint = driver.checkpoints.usable(best)
+    picture = None if checkpoint is None else _picture(driver, spec, checkpoint, data)
     try:
-        write_folder(driver.storage, spec, metrics, driver.checkpoints.usable(best), shape)
+        write_folder(driver.storage, spec, metrics, checkpoint, shape, picture)
     except Exception as error:  # noqa: BLE001 - the search itself is done
         _log.warning("trial %s: %s/ is not whole: %s: %s", best, FOLDER, type(error).__name__, error)
 
@@ -87,15 +89,33 @@ def _test(driver: Driver, trial_id: str, data: Any) -> None:
         driver.note("final", trial=trial_id, metrics=figures, time=time.time())
 
 
-def write_folder(storage: Storage, spec: Any, metrics: Mapping[str, float], checkpoint: str | None, shape: Any) -> None:
-    """Write `best/`: architecture and recipe (or the whole spec) as JSON, weights, picture, metrics.
+def _picture(driver: Driver, spec: Any, checkpoint: str, data: Any) -> bytes | None:
+    """A PNG of what the winner predicts, where its task has one."""
+    try:
+        picture: bytes | None = driver.config.task.picture(spec, checkpoint, data)
+        return picture
+    except Exception as error:  # noqa: BLE001 - the search itself is done
+        _log.warning("no picture of predictions: %s: %s", type(error).__name__, error)
+        return None
+
+
+def write_folder(
+    storage: Storage,
+    spec: Any,
+    metrics: Mapping[str, float],
+    checkpoint: str | None,
+    shape: Any,
+    picture: bytes | None = None,
+) -> None:
+    """Write `best/`: architecture and recipe (or the whole spec) as JSON, weights, pictures, metrics.
 
     Args:
         storage: The storage of the search.
         spec: The realized best candidate.
         metrics: Its last metrics and those of its final test.
         checkpoint: Path or URI of what it kept.
-        shape: (input shape, number of classes) of the data; None: it has none, and there is no picture.
+        shape: (input shape, number of classes) of the data; None: it has none, and the network is not drawn.
+        picture: PNG of what it predicts, if there is one.
     """
     files: dict[str, bytes] = {}
     data = plain(spec)
@@ -111,6 +131,8 @@ def write_folder(storage: Storage, spec: Any, metrics: Mapping[str, float], chec
         from search_spaces.drawing import draw_svg
 
         files["architecture.svg"] = draw_svg(spec.architecture, *shape).encode()
+    if picture is not None:
+        files["prediction.png"] = picture
     for name in storage.list(FOLDER):
         if name not in files:
             storage.delete(f"{FOLDER}/{name}")

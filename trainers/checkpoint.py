@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,12 @@ def save(folder: str, name: str, state: dict[str, Any]) -> str:
     else:
         _write_local(Path(folder.removeprefix("file://")), name, (content, trailer))
     return f"{_place(folder).rstrip('/').rsplit('/', 1)[-1]}/{name}"
+
+
+def inside(folder: str, name: str) -> str:
+    """Returns where `save` puts a file; the options of a URI (`?region=...`) stay behind its path."""
+    place, mark, options = folder.partition("?" if "://" in folder else "\0")
+    return f"{place.rstrip('/')}/{name}{mark}{options}"
 
 
 def load(path: str) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def _refuse_foreign(node: Any, path: str) -> None:
 
 def _write_local(folder: Path, name: str, chunks: tuple[bytes | memoryview, ...]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    target, temporary = folder / name, folder / f".{name}.{os.getpid()}.tmp"
+    target, temporary = folder / name, folder / f".{name}.{secrets.token_hex(4)}.tmp"
     if target.exists():
         raise CheckpointError(f"{target}: checkpoint exists and is never overwritten")
     with open(temporary, "wb") as file:

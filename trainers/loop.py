@@ -15,6 +15,7 @@ from search_spaces.build import set_progress
 from search_spaces.recipe import Recipe, Staged, Trick
 from trainers.checkpoint import weights
 from trainers.determinism import Generators
+from trainers.layout import channels_last
 from trainers.learners.base import Learner
 from trainers.optim import Phases, restore, set_factor, settle
 from trainers.schedules import rate_factor
@@ -92,7 +93,7 @@ class _Training:
         self.step, self.samples, self.seconds = 0, 0, 0.0
         self.stopped = False
         if recipe.channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            channels_last(self.network, trial.device)
         for name in ("init", "batch_norm", "dropout", "drop_path"):
             _call(getattr(recipe, name, None), self.network)
         self.changes = any(hasattr(type(module), "set_progress") for module in self.network.modules())

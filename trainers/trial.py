@@ -43,6 +43,23 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Common:
+    """What the trials of a search have in common.
+
+    Args:
+        folder: where one trial leaves what others find, a local path or a pyarrow URI; None: nowhere.
+        seed: of the search.
+    """
+
+    folder: str | None = None
+    seed: int = 0
+
+
+ALONE = Common()
+"""What a trial without others has in common with them."""
+
+
+@dataclass(frozen=True)
 class TrialContext:
     """What a task is told about the trial that it runs.
 
@@ -58,6 +75,7 @@ class TrialContext:
         parent_checkpoint: a checkpoint of another trial.
         device: a torch device.
         threads: torch's threads on the CPU.
+        common: what it shares with the other trials of its search.
     """
 
     trial_id: str
@@ -71,6 +89,7 @@ class TrialContext:
     parent_checkpoint: str | None = None
     device: str = "cpu"
     threads: int = 1
+    common: Common = ALONE
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checkpoint(self, state: Any) -> None:

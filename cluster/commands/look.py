@@ -17,6 +17,7 @@ from search_spaces.drawing import draw_svg
 from search_spaces.errors import SpecError
 
 PICTURE = "best/architecture.svg"
+PREDICTION = "best/prediction.png"
 
 
 def show(name: str, as_json: bool, storage: str, tracking: str | None = None) -> int:
@@ -76,7 +77,8 @@ def _winner(run: Run, standing: Standing) -> Winner | None:
         spec = run.config.make_space().realize(best.candidate)
     except SpecError:  # such as a class of a script that does not run now: the rest of the report needs none
         return None
-    return Winner(spec, _picture(run, spec))
+    prediction = run.storage.read_bytes(PREDICTION) if run.storage.exists(PREDICTION) else None
+    return Winner(spec, _picture(run, spec), prediction)
 
 
 def _picture(run: Run, spec: Any) -> str | None:

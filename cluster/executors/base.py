@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controllers.trial import Trial, Verdict
-from trainers.trial import Report, TrialContext, TrialFailed
+from trainers.trial import ALONE, Common, Report, TrialContext, TrialFailed
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
@@ -85,6 +85,7 @@ class Shared:
         data: What `task.open()` gave.
         device: A torch device.
         threads: Torch threads of a trial.
+        common: Where trials leave what others find, and the seed of the search.
     """
 
     task: Task
@@ -92,6 +93,7 @@ class Shared:
     data: Any
     device: str = "cpu"
     threads: int = 1
+    common: Common = ALONE
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,7 @@ class TrialRun:
             parent_checkpoint=given.parent_checkpoint,
             device=self._shared.device,
             threads=self._shared.threads,
+            common=self._shared.common,
         )
         spec = self._shared.space.realize(trial.candidate)
         return iter(self._shared.task.run(spec, context, self._shared.data))

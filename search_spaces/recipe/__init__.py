@@ -22,6 +22,7 @@ from search_spaces.recipe.distillation import (
     Teacher,
     TrainedTeacher,
 )
+from search_spaces.recipe.ensemble import Ensemble
 from search_spaces.recipe.evaluation import MultiScaleTest, Prediction
 from search_spaces.recipe.gates import GateLoss, SkipPenalty, TargetRate
 from search_spaces.recipe.geometry import (
@@ -77,6 +78,7 @@ from search_spaces.recipe.schedule import (
     StepDecay,
     Warmup,
 )
+from search_spaces.recipe.splits import SeparateSplits
 from search_spaces.recipe.suppression import DiouNms, HardNms, SoftNms, Suppression, WeightedNms
 from search_spaces.recipe.trick import Trick
 
@@ -121,6 +123,7 @@ __all__ = [
     "EasyFirst",
     "EdgeLoss",
     "Ema",
+    "Ensemble",
     "Erasing",
     "Flip",
     "Focal",
@@ -166,6 +169,7 @@ __all__ = [
     "RunTeacher",
     "Schedule",
     "SegmentationRecipe",
+    "SeparateSplits",
     "Sgd",
     "SkipPenalty",
     "SmoothL1",

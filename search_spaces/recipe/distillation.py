@@ -31,7 +31,11 @@ class RunTeacher(Teacher):
 
 
 class TrainedTeacher(Teacher):
-    """A network that each trial first trains itself, once, with its own recipe less the distillation."""
+    """A network that a search trains once, before the first trial that needs it goes on; all its trials find it.
+
+    It is trained with the search's seed and the task's default recipe, on images that are normalised as the student's
+    are: nothing else of a student's recipe, which may be searched, reaches it.
+    """
 
     kind: Literal["trained"] = "trained"
     architecture: Hole[Architecture]
@@ -41,13 +45,14 @@ class TrainedTeacher(Teacher):
 class Distillation(Trick):
     """Adds what teachers say to the loss: (1 - `weight`) of the task's, `weight` T^2 of the divergence from them.
 
-    With several teachers `average` is of their softened probabilities (`mean`), or of their `logits`.
+    With several teachers `average` is of their softened probabilities (`mean`), of their `logits`, or of the places of
+    the classes in each teacher's order (`rank`), which are softened as logits are.
     """
 
     tasks: ClassVar[frozenset[str]] = DENSE
 
     teachers: Hole[Annotated[tuple[Teacher, ...], Field(min_length=1)]]
-    average: Hole[Literal["mean", "logits"]] = "mean"
+    average: Hole[Literal["mean", "logits", "rank"]] = "mean"
     temperature: Hole[Annotated[float, Field(gt=0), Float(1.0, 20.0, log=True)]] = 4.0
     weight: Hole[Annotated[float, Field(ge=0, le=1), Float(0.1, 0.9)]] = 0.5
 

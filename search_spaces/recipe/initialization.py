@@ -51,13 +51,17 @@ class Orthogonal(Initialization):
 
 
 class LayerTransfer(Initialization):
-    """Takes the weights of an earlier, narrower network of the same layer names, widened so that its outputs stay.
+    """Takes the weights of an earlier network with the same names of layers, so that its outputs stay.
 
     A channel that the earlier network lacks repeats one that it has, and what reads it divides by the repeats; `noise`
-    times the spread of a weight breaks the tie. Layers that the earlier network lacks stay as built.
+    times the spread of a weight breaks the tie. A layer that the earlier network lacks returns its input, where it
+    keeps the shape and lies behind a rectifier; a residual block adds nothing. Others stay as built.
+    Range worth searching: noise 0 to 0.01.
 
-    Paper: Chen et al., Net2Net, 2016, 1511.05641, section 2.2.
-    Deviation: Channel i repeats channel i modulo their number, not a random one, so that all layers agree on it.
+    Paper: Chen et al., Net2Net, 2016, 1511.05641, sections 2.2 and 2.3.
+    Deviation: Channel i repeats channel i modulo their number, not a random one, so that all layers agree on it. A new
+        batch norm changes nothing in eval mode; in training it normalises by its batch, whose figures are not known
+        before.
     """
 
     kind: Literal["layer_transfer"] = "layer_transfer"

@@ -14,6 +14,7 @@ from search_spaces.recipe.augment import Cutout, Erasing, Normalize
 from search_spaces.recipe.boxes import Assignment, BalancedSampling, BoxLoss, IouAssignment, SmoothL1
 from search_spaces.recipe.color import Color, PcaColor
 from search_spaces.recipe.distillation import Distillation
+from search_spaces.recipe.ensemble import Ensemble
 from search_spaces.recipe.evaluation import Prediction
 from search_spaces.recipe.gates import GateLoss
 from search_spaces.recipe.geometry import CopyPaste, Cropping, Flip, Resizing, Rotation, ZoomOut
@@ -34,6 +35,7 @@ from search_spaces.recipe.policy import Policy
 from search_spaces.recipe.regularization import L1, BatchNorm, Dropout, DropPath, EarlyStopping, Ema
 from search_spaces.recipe.sampling import Balance, Curriculum
 from search_spaces.recipe.schedule import Cosine, GradualWarmup, RateScaling, Schedule, Warmup
+from search_spaces.recipe.splits import SeparateSplits
 from search_spaces.recipe.suppression import HardNms, Suppression
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import Hole, Spec, kinds, specs
@@ -113,6 +115,7 @@ class ImageRecipe(Recipe):
     balance: Hole[Balance | None] = None
     batch_norm: Hole[BatchNorm | None] = None
     drop_path: Hole[DropPath | None] = None
+    splits: Hole[SeparateSplits | None] = None
 
     crop: Hole[Cropping | None] = None
     flip: Hole[Flip | None] = None
@@ -139,6 +142,7 @@ class ClassificationRecipe(ImageRecipe):
     gates: Hole[GateLoss | None] = None
     """What open gates of a network of dynamic depth cost; without gates it is not used."""
     prediction: Hole[Prediction | None] = None
+    ensemble: Hole[Ensemble | None] = None
 
 
 class SegmentationRecipe(ImageRecipe):
@@ -157,6 +161,7 @@ class SegmentationRecipe(ImageRecipe):
     dual_task: Hole[DualTask | None] = None
     uncertainty: Hole[UncertaintyWeighting | None] = None
     prediction: Hole[Prediction | None] = None
+    ensemble: Hole[Ensemble | None] = None
 
 
 class DetectionRecipe(ImageRecipe):

@@ -55,6 +55,7 @@ def test_the_files_are_the_tables_and_what_lies_ready(tmp_path: Path) -> None:
     storage = samples.storage(tmp_path)
     storage.write_atomic("best/architecture.json", b"{}")
     storage.write_atomic("best/weights.safetensors", b"0")
+    storage.write_atomic("best/prediction.png", b"picture")
     storage.write_atomic("best/deep/er.json", b"{}")
     storage.write_atomic("report/search.png", b"png")
     storage.write_atomic("artifacts/t000002/architecture.svg", b"<svg/>")
@@ -65,8 +66,11 @@ def test_the_files_are_the_tables_and_what_lies_ready(tmp_path: Path) -> None:
         (None, "pareto_front.csv"),
         (None, "best/architecture.json"),
         (None, "best/weights.safetensors"),
+        (None, "best/prediction.png"),
         (None, "report/search.png"),
         ("t000000", "architecture.json"),
+        ("t000000", "prediction.png"),
+        ("t000002", "network.svg"),
     }
     assert list(trial_artifacts(storage, "t000002")) == [("t000002", "architecture.svg", b"<svg/>")]
     assert list(trial_artifacts(storage, "t000001")) == []

@@ -1,3 +1,4 @@
+import base64
 import re
 from pathlib import Path
 
@@ -68,6 +69,15 @@ def test_the_report_shows_the_winner(tmp_path: Path) -> None:
     text = page.read_text()
     assert "<svg" in text
     assert "pool_after" in text
+
+
+def test_the_report_shows_what_the_winner_predicts(tmp_path: Path) -> None:
+    known = reference("chain-6").architecture
+    page = write(make(tmp_path / "run"), "name", tmp_path / "out", Winner(known, None, b"a picture"))
+    text = page.read_text()
+    assert "What it predicts" in text and base64.b64encode(b"a picture").decode() in text
+    plain = write(make(tmp_path / "other"), "name", tmp_path / "out", Winner(known)).read_text()
+    assert "What it predicts" not in plain
 
 
 def test_a_search_without_a_trial_has_a_report_too(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from cluster.replay import ReplayError
 from cluster.runtime import End, drive
 from cluster.storage import Storage
 from search_spaces.errors import SpecError
-from tests.cluster import searches
+from tests.cluster import searches, trained
+from tests.trainers.examples import same
+from trainers.checkpoint import load
 from trainers.tasks.function import Function
 
 
@@ -177,3 +179,34 @@ def test_the_whole_way_on_ray(tmp_path: Path) -> None:
     assert len(searches.told(tmp_path)) == 6
     assert {record.fields["node"] is not None for record in searches.records(tmp_path, "started")} == {True}
     assert done.stderr == ""
+
+
+def test_rows_that_were_skipped_are_told_with_their_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained.images(tmp_path / "images")
+    broken = tmp_path / "images" / "dark" / "007.png"
+    broken.write_bytes(b"broken")
+    search = trained.run(trained.make(tmp_path, data={"on_error": "skip"}, budget={"trials": 1, "epochs": 1}))
+    told = f"1 row skipped: {broken}: the image cannot be read"
+    assert told in (tmp_path / "runs" / "small" / "log.txt").read_text()
+    assert f"WARNING: {told}" in capsys.readouterr().err
+    assert search.code == 0
+
+
+def test_the_teacher_of_a_search_is_trained_once_and_a_resume_finds_it(tmp_path: Path) -> None:
+    trained.images(tmp_path / "images")
+    network = trained.SPACE["architecture"]
+    teachers = [{"kind": "trained", "architecture": network, "epochs": 1}]
+    recipe = {**trained.SPACE["recipe"], "distillation": {"kind": "soft_distillation", "teachers": teachers}}
+    search = trained.run(trained.make(tmp_path, {"architecture": network, "recipe": recipe}))
+    (file,) = (tmp_path / "runs" / "small" / "common").iterdir()
+    written = file.stat().st_mtime_ns
+    search.set_trials(3)
+    search.resume(executor="local", progress=False)
+    assert search.trials["status"].to_pylist() == ["COMPLETED"] * 3
+    assert list((tmp_path / "runs" / "small" / "common").iterdir()) == [file]
+    assert file.stat().st_mtime_ns == written
+    weights = [
+        load(str(path))["learner"]["extra"]["distillation.teachers.0._extra_state"]["weights"]
+        for path in (tmp_path / "runs" / "small" / "checkpoints").glob("*/1-1.pt")
+    ]
+    assert len(weights) == 3 and all(same(found, load(str(file))["network"]) for found in weights)

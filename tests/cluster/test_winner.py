@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from cluster.executors.local import LocalExecutor
@@ -15,9 +17,9 @@ from search_spaces.build import Architecture
 from search_spaces.candidate import Candidate
 from search_spaces.space import Space
 from search_spaces.template import template
-from tests.cluster import searches
+from tests.cluster import searches, trained
 from trainers.checkpoint import save
-from trainers.tasks.classification import Classifier
+from trainers.tasks.classification import Classification, Classifier
 
 
 def test_best_json_holds_what_is_needed_to_find_and_judge_the_winner(tmp_path: Path) -> None:
@@ -100,3 +102,34 @@ def test_a_final_test_that_fails_loses_nothing(tmp_path: Path, finished: Any, ca
     assert "the test images are gone" in caplog.text
     assert (tmp_path / "best" / "metrics.json").exists()
     assert searches.records(tmp_path, "final") == []
+
+
+def test_what_the_winner_predicts_is_drawn_at_the_end_of_a_search(tmp_path: Path) -> None:
+    trained.images(tmp_path / "images")
+    search = trained.run(trained.make(tmp_path))
+    folder = tmp_path / "runs" / "small" / "best"
+    picture = (folder / "prediction.png").read_bytes()
+    assert search.best is not None
+    (checkpoint,) = (tmp_path / "runs" / "small" / "checkpoints" / search.best.trial_id).iterdir()
+    task = search.config.task
+    assert picture == task.picture(search.best.spec, str(checkpoint), task.open())
+    with Image.open(io.BytesIO(picture)) as image:
+        assert image.format == "PNG" and min(image.size) > 100
+    # A function has no picture, and one that was there would not be its.
+    storage = Storage.open(folder.parent)
+    write_folder(storage, {"x": 1}, {}, None, None)
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.json", "spec.json"]
+
+
+def test_a_picture_that_fails_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def picture(self: Any, spec: Any, checkpoint: str, data: Any) -> bytes:
+        raise OSError("no font here")
+
+    trained.images(tmp_path / "images")
+    monkeypatch.setattr(Classification, "picture", picture)
+    assert trained.run(trained.make(tmp_path)).code == 0
+    assert "no picture of predictions: OSError: no font here" in capsys.readouterr().err
+    names = {path.name for path in (tmp_path / "runs" / "small" / "best").iterdir()}
+    assert "weights.safetensors" in names and "prediction.png" not in names

@@ -22,6 +22,7 @@ from search_spaces.recipe import (
     CosineRestarts,
     Distillation,
     EarlyStopping,
+    Ensemble,
     Focal,
     GradualWarmup,
     HardNms,
@@ -83,8 +84,9 @@ SHOWN: dict[type[Trick], dict[str, Any]] = {
 def _shown(spec: type[Trick], task: str) -> dict[str, Any]:
     """The fields of a recipe with the trick, set so that it shows."""
     small, given = small_task(task, spec), SHOWN.get(spec, {})
-    if issubclass(spec, Distillation):
-        given = {"teachers": (TrainedTeacher(architecture=small.architecture, epochs=1),), **given}
+    if issubclass(spec, Distillation | Ensemble):
+        others = "teachers" if issubclass(spec, Distillation) else "members"
+        given = {others: (TrainedTeacher(architecture=small.architecture, epochs=1),), **given}
     if spec is LayerTransfer:
         given = {"path": _best(task), **given}
     trick = spec(**given)

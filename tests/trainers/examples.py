@@ -23,7 +23,8 @@ from search_spaces.recipe import (
     Mixup,
 )
 from trainers.checkpoint import load
-from trainers.data.base import Data, ImageSet
+from trainers.data.base import ImageSet
+from trainers.data.labelled import ClassificationData
 from trainers.tasks.classification import Classification, Classifier
 from trainers.trial import Report, TrialContext
 
@@ -46,7 +47,7 @@ ALL_TRICKS: Mapping[str, Any] = {
 }
 
 
-class Squares(Data):
+class Squares(ClassificationData):
     """Not registered as a kind: it only splits what `squares` makes."""
 
     val: float = 0.2

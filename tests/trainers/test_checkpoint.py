@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.checkpoint import CheckpointError, load, save, weights
+from trainers.checkpoint import CheckpointError, inside, load, save, weights
 
 STATE = {"step": 3, "network": {"w": torch.arange(6.0).view(2, 3)}, "name": "a", "none": None, "pair": (1, 2.5)}
 
@@ -109,3 +109,9 @@ def test_the_judged_weights_are_the_average_where_there_is_one() -> None:
     assert weights({"network": network}) == network
     found = weights({"network": network, "ema": {"average": {"w": torch.zeros(1)}, "updates": 1}})
     assert (found["w"].item(), found["count"].item()) == (0, 4)
+
+
+def test_where_a_file_lies_is_said_with_the_options_of_its_place() -> None:
+    assert inside("runs/a/common/", "x.pt") == "runs/a/common/x.pt"
+    assert inside("what?/common", "x.pt") == "what?/common/x.pt"
+    assert inside("s3://bucket/a?region=eu/b", "x.pt") == "s3://bucket/a/x.pt?region=eu/b"

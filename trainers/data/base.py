@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,41 @@ from trainers.data.splits import Part, split
 _SAMPLE = 256
 _MEASURED = 256  # images at once
 Share = Annotated[float, Field(ge=0, lt=1)]
+OnError = Literal["refuse", "skip"]
+"""What becomes of a row with a broken image or annotation."""
 
 
 class DataError(SpecError):
     """Data that cannot be used; its path names file and row."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The rows of a file that could be read, as arrays.
+
+    Args:
+        arrays: (n, ...) each, a row an image.
+        rows: (n,) the places of these rows in the file, ascending.
+        count: Rows of the file.
+        reasons: What is wrong with the first rows that were left out, by file and row.
+        unread: Rows of the file that a limit left out.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    rows: NDArray[np.int64]
+    count: int
+    reasons: tuple[str, ...] = ()
+    unread: int = 0
+
+    @classmethod
+    def whole(cls, *arrays: NDArray[Any]) -> Decoded:
+        """Returns a file of which every row could be read."""
+        return cls(arrays, np.arange(len(arrays[0])), len(arrays[0]))
+
+    @property
+    def skipped(self) -> int:
+        """Rows that could not be read."""
+        return self.count - self.unread - len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -35,6 +66,8 @@ class ImageSet:
         mean: (C,) float32, of the training part on the scale 0 to 255.
         std: (C,) float32, likewise.
         classes: Names, in the order of the labels.
+        skipped: Broken images and labels that were left out.
+        reasons: What is wrong with the first of them, by file and row.
     """
 
     images: NDArray[np.uint8]
@@ -43,6 +76,8 @@ class ImageSet:
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     classes: tuple[str, ...]
+    skipped: int = 0
+    reasons: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -88,57 +123,6 @@ class Data(Spec):
         """
         raise NotImplementedError
 
-    def image_set(
-        self,
-        train: tuple[NDArray[np.uint8], NDArray[np.int64]],
-        test: tuple[NDArray[np.uint8], NDArray[np.int64]] | None,
-        classes: tuple[str, ...],
-        source: str,
-    ) -> ImageSet:
-        """Splits decoded images and measures the training part.
-
-        Args:
-            train: (N, C, H, W) images and (N,) labels to split.
-            test: Those of a test file, whole; None: the test part is cut from `train`.
-            classes: Names of the classes.
-            source: File or folder, for errors.
-
-        Raises:
-            DataError: A part is empty, or a label has no class.
-        """
-        images, labels = train
-        parts = self.parts({Part.TRAIN: len(labels)} | ({} if test is None else {Part.TEST: len(test[1])}))
-        if test is not None:
-            images, labels = np.concatenate([images, test[0]]), np.concatenate([labels, test[1]])
-        return self.labelled_set(images, labels, parts, classes, source)
-
-    def labelled_set(
-        self,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        parts: NDArray[np.uint8],
-        classes: tuple[str, ...],
-        source: str,
-    ) -> ImageSet:
-        """Checks the labels of images whose parts are known, and measures the training part.
-
-        Args:
-            images: (N, C, H, W).
-            labels: (N,).
-            parts: (N,) values of `Part`.
-            classes: Names of the classes.
-            source: File or folder, for errors.
-
-        Raises:
-            DataError: A part is empty, or a label has no class.
-        """
-        bad = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-        if bad.size:
-            row, allowed = int(bad[0]), f"0 to {len(classes) - 1}"
-            raise DataError("no class for this label", int(labels[row]), allowed, f"{source} row {row}")
-        mean, std = self.measure(images, parts, source)
-        return ImageSet(images, labels, parts, mean, std, classes)
-
     def parts(self, rows: Mapping[Part, int]) -> NDArray[np.uint8]:
         """Returns the part of every row of files that stand one after the other, the training file first.
 
@@ -177,6 +161,14 @@ class Data(Spec):
         moments = [(total / count, (count * squares - total**2) / count**2) for total, squares in sums.T.tolist()]
         mean, variance = np.array(moments, dtype=np.float64).T
         return mean.astype(np.float32), np.maximum(np.sqrt(variance).astype(np.float32), 1e-3)
+
+
+def left_out(data: Any) -> str | None:
+    """Returns how many rows of an opened set were skipped and what is wrong with the first; None where none were."""
+    if not (count := getattr(data, "skipped", 0)):
+        return None
+    shown = " | ".join(data.reasons) + (" | ..." if count > len(data.reasons) else "")
+    return f"{count} {'row' if count == 1 else 'rows'} skipped: {shown}"
 
 
 def fingerprint(header: object, sampled: Sequence[NDArray[Any]], whole: Sequence[NDArray[Any]]) -> str:

@@ -9,20 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from trainers.data.base import Data, DataError, ImageSet
-from trainers.data.decode import decode
+from trainers.data.base import DataError, Decoded, ImageSet, OnError
+from trainers.data.decode import Arrays, decode_rows, read_image
+from trainers.data.labelled import ClassificationData, class_index
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _RECORD = 1 + 3 * 32 * 32
-Rows = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-class Cifar10(Data):
+class Cifar10(ClassificationData):
     """50,000 training and 10,000 test images of 32x32 pixels, 10 classes.
 
     `path` is a folder with `cifar10-train.parquet` and `cifar10-test.parquet` (columns `image`: encoded bytes,
     `label`), or with the original `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`. Without a test file
-    the test part is cut from the training rows. `limit` reads the first rows of each of the two parts alone.
+    the test part is cut from the training rows. `limit` reads the first rows of each of the two parts alone. A row with
+    a broken image or a label without a class is refused by name, or skipped where `on_error` says so.
 
     Paper: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """
@@ -30,6 +31,7 @@ class Cifar10(Data):
     kind: Literal["cifar10"] = "cifar10"
     path: str
     limit: Annotated[int, Field(ge=1)] | None = None
+    on_error: OnError = "refuse"
 
     def load(self) -> ImageSet:
         """Reads and decodes the files."""
@@ -45,7 +47,7 @@ class Cifar10(Data):
         tested = self._binary([test]) if test.is_file() else None
         return self.image_set(self._binary(batches), tested, CLASSES, self.path)
 
-    def _parquet(self, path: Path) -> Rows:
+    def _parquet(self, path: Path) -> Decoded:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -61,10 +63,16 @@ class Cifar10(Data):
                 labels = table["label"].cast(pa.int64()).fill_null(-1).to_numpy()
         except (pa.ArrowException, OSError) as error:
             raise DataError("cannot be read", str(error), "Parquet with image (binary) and label", str(path)) from error
-        return decode(encoded, lambda row: f"{path} row {row}"), labels
 
-    def _binary(self, paths: list[Path]) -> Rows:
-        blocks, left = [], self.limit
+        def read(row: int) -> Arrays:
+            name = f"{path} row {row}"
+            return read_image(encoded[row], name), class_index(labels[row], len(CLASSES), name)
+
+        return decode_rows(len(encoded), read, lambda row: f"{path} row {row}", self.on_error == "skip")
+
+    def _binary(self, paths: list[Path]) -> Decoded:
+        blocks: list[NDArray[np.uint8]] = []
+        left = self.limit
         for path in paths:
             try:
                 if (size := path.stat().st_size) % _RECORD or not size:
@@ -75,8 +83,17 @@ class Cifar10(Data):
             blocks.append(block)
             if left is not None and (left := left - len(block)) == 0:
                 break
+        places = [(path, row) for path, block in zip(paths, blocks, strict=False) for row in range(len(block))]
         records = np.concatenate(blocks)
-        return records[:, 1:].reshape(-1, 3, 32, 32).copy(), records[:, 0].astype(np.int64)
+
+        def name(row: int) -> str:
+            return "{} row {}".format(*places[row])
+
+        def read(row: int) -> Arrays:
+            label = class_index(records[row, 0], len(CLASSES), name(row))
+            return records[row, 1:].reshape(3, 32, 32), label
+
+        return decode_rows(len(records), read, name, self.on_error == "skip")
 
 
 def _groups(file: object, rows: int) -> list[int]:

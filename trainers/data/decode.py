@@ -1,68 +1,96 @@
-"""Encoded images to arrays; a broken one is named by file and row."""
+"""Encoded images to arrays, in parallel; a broken one is named by file and row, and refused or left out."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.base import DataError
+from trainers.data.base import DataError, Decoded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_CHUNK = 512
+Arrays = tuple[NDArray[Any], ...]
+_CHUNK = 16
+_REASONS = 3
 
 
-def decode(
-    sources: Sequence[bytes | str], name: Callable[[int], str], channels: int = 3, size: int | None = None
-) -> NDArray[np.uint8]:
-    """Decodes images in parallel (Pillow leaves Python's lock while it decodes).
+def decode_rows(
+    count: int, read: Callable[[int], Arrays], name: Callable[[int], str], skip: bool, way_out: str = ""
+) -> Decoded:
+    """Reads rows in parallel (Pillow leaves Python's lock while it decodes).
 
     Args:
-        sources: Encoded images, or their paths.
+        count: Their number.
+        read: Row number -> arrays; the first is an image, (..., H, W), whose shape must be that of the first row's.
         name: Row number -> what to call it in errors.
-        channels: 1 (grey) or 3 (RGB).
-        size: Side in pixels that every image is resized to; None: all must have the size of the first.
-
-    Returns:
-        (N, C, H, W) images.
+        skip: Whether rows that cannot be used are left out, and not refused.
+        way_out: What to do where images have several sizes, for errors.
 
     Raises:
-        DataError: An image cannot be read, or has another size than the first.
+        DataError: A row cannot be used and `skip` is off, none can, or their shapes differ.
     """
-    if not sources:
-        return np.zeros((0, channels, size or 1, size or 1), dtype=np.uint8)
-    first = _one(sources[0], name(0), channels, size)
-    images = np.empty((len(sources), *first.shape), dtype=np.uint8)
+    broken: dict[int, str] = {}
+
+    def attempt(row: int) -> Arrays | None:
+        try:
+            return read(row)
+        except DataError as error:
+            if not skip:
+                raise
+            broken[row] = str(error)
+            return None
+
+    first, head = next(((row, found) for row in range(count) if (found := attempt(row)) is not None), (0, None))
+    if head is None:
+        allowed = f"at least one; the first: {broken[0]}" if count else "at least one"
+        raise DataError("no row can be used", f"{count} rows", allowed, name(0) if count else "data/path")
+    stacks = [np.empty((count, *array.shape), array.dtype) for array in head]
 
     def fill(start: int) -> None:
-        for row in range(start, min(start + _CHUNK, len(sources))):
-            image = _one(sources[row], name(row), channels, size)
-            if image.shape != first.shape:
-                raise DataError("images must have one size", image.shape[:2], f"{first.shape[:2]}, as row 0", name(row))
-            images[row] = image
+        for row in range(start, min(start + _CHUNK, count)):
+            if (arrays := head if row == first else attempt(row)) is None:
+                continue
+            if arrays[0].shape != head[0].shape:
+                allowed = f"{size_text(head[0].shape[-2:])} (height x width) as in {name(first)}{way_out}"
+                raise DataError("images must have one size", size_text(arrays[0].shape[-2:]), allowed, name(row))
+            for stack, array in zip(stacks, arrays, strict=True):
+                stack[row] = array
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(fill, range(0, len(sources), _CHUNK)))
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        list(pool.map(fill, range(first, count, _CHUNK)))
+    rows = np.setdiff1d(np.arange(count), np.fromiter(broken, np.int64, len(broken)))
+    reasons = tuple(broken[row] for row in sorted(broken)[:_REASONS])
+    return Decoded(tuple(stack[rows] if broken else stack for stack in stacks), rows, count, reasons)
 
 
-def _one(source: bytes | str, name: str, channels: int, size: int | None) -> NDArray[np.uint8]:
-    """One image, (H, W, C)."""
+def read_image(source: bytes | str, name: str, channels: int = 3, size: int | None = None) -> NDArray[np.uint8]:
+    """Returns an image, (C, H, W).
+
+    Args:
+        source: The encoded image, or its path.
+        name: What to call it in errors.
+        channels: 1 (grey) or 3 (RGB).
+        size: Side in pixels that it is resized to; None: its own.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     from PIL.Image import Resampling
 
     with opened(source, name) as file:
         image = file.convert("RGB" if channels == 3 else "L")
         if size is not None:
             image = image.resize((size, size), Resampling.BILINEAR)
-        return np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, channels)
+        pixels = np.asarray(image, dtype=np.uint8)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 @contextmanager
@@ -85,3 +113,8 @@ def opened(source: bytes | str, name: str) -> Iterator[Image]:
         raise
     except (OSError, SyntaxError, ValueError, AttributeError, Image.DecompressionBombError) as error:
         raise DataError("the image cannot be read", str(error), "an image that Pillow reads", name) from error
+
+
+def size_text(size: tuple[int, ...]) -> str:
+    """Returns a size as people write it, `4x6`."""
+    return "x".join(map(str, size))

@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from trainers.data.base import Data, DataError, ImageSet, Share
+from trainers.data.base import DataError, ImageSet, Share
+from trainers.data.labelled import ClassificationData
 
 
-class Digits(Data):
+class Digits(ClassificationData):
     """1,797 scans of 8x8 pixels, 10 classes.
 
     Paper: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998.

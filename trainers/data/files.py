@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from trainers.data.base import Data, DataError
+from trainers.data.base import Data, DataError, Decoded, OnError
+from trainers.data.decode import Arrays, decode_rows
 from trainers.data.pictures import IGNORE, DetectionSet, SegmentationSet
-from trainers.data.rows import Arrays, Objects, Row, Size, decode_rows, pad_objects, read_boxes, read_mask
+from trainers.data.rows import Objects, Row, Size, pad_objects, read_boxes, read_mask
 from trainers.data.splits import Part
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
@@ -40,7 +41,7 @@ class Files(Data):
     path: str
     size: Side | tuple[Side, Side] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
-    on_error: Literal["refuse", "skip"] = "refuse"
+    on_error: OnError = "refuse"
 
     def segmentation_set(self, files: Rows, classes: tuple[str, ...], ignore: int = IGNORE) -> SegmentationSet:
         """Reads rows with masks.
@@ -60,11 +61,19 @@ class Files(Data):
         def read(row: int) -> Arrays:
             return read_mask(rows[row], len(classes), self._size, ignore)
 
-        kept, images, masks = self._decoded(rows, read)
-        mean, std = self.measure(images, parts[kept], self.path)
-        skipped = len(rows) - len(kept)
+        found = self._decoded(rows, read)
+        images, masks = found.arrays
+        parts = parts[found.rows]
+        mean, std = self.measure(images, parts, self.path)
         return SegmentationSet(
-            images=images, masks=masks, parts=parts[kept], mean=mean, std=std, classes=classes, skipped=skipped
+            images=images,
+            masks=masks,
+            parts=parts,
+            mean=mean,
+            std=std,
+            classes=classes,
+            skipped=found.skipped,
+            reasons=found.reasons,
         )
 
     def detection_set(self, files: Rows, classes: tuple[str, ...]) -> DetectionSet:
@@ -80,22 +89,25 @@ class Files(Data):
         if not classes:
             raise DataError("boxes need class names", 0, "at least one class", self.path)
         rows, parts = self._chosen(files)
-        found: dict[int, Objects] = {}
+        objects: dict[int, Objects] = {}
 
         def read(row: int) -> Arrays:
-            image, found[row] = read_boxes(rows[row], len(classes), self._size)
+            image, objects[row] = read_boxes(rows[row], len(classes), self._size)
             return (image,)
 
-        kept, images = self._decoded(rows, read)
-        mean, std = self.measure(images, parts[kept], self.path)
+        found = self._decoded(rows, read)
+        (images,) = found.arrays
+        parts = parts[found.rows]
+        mean, std = self.measure(images, parts, self.path)
         return DetectionSet(
             images=images,
-            parts=parts[kept],
+            parts=parts,
             mean=mean,
             std=std,
             classes=classes,
-            skipped=len(rows) - len(kept),
-            **pad_objects([found[row] for row in kept.tolist()]),
+            skipped=found.skipped,
+            reasons=found.reasons,
+            **pad_objects([objects[row] for row in found.rows.tolist()]),
         )
 
     @property
@@ -106,10 +118,11 @@ class Files(Data):
         """The rows to read, the training file's first, and their parts."""
         return limited(files, self.parts({part: len(rows) for part, rows in files.items()}), self.limit)
 
-    def _decoded(self, rows: list[Row], read: Callable[[int], Arrays]) -> list[Any]:
+    def _decoded(self, rows: list[Row], read: Callable[[int], Arrays]) -> Decoded:
         if not rows:
             raise DataError("no data here", "no rows", "at least one image", self.path)
-        return decode_rows(len(rows), read, lambda row: rows[row].name, self.on_error == "skip")
+        skip, way_out = self.on_error == "skip", ", or a `size` to fit all to"
+        return decode_rows(len(rows), read, lambda row: rows[row].name, skip, way_out)
 
 
 def limited(

@@ -27,6 +27,7 @@ class Pictures:
         std: (C,) float32, likewise.
         classes: Names, in the order of the labels.
         skipped: Broken images and annotations that were left out.
+        reasons: What is wrong with the first of them, by file and row.
     """
 
     images: NDArray[np.uint8]
@@ -35,6 +36,7 @@ class Pictures:
     std: NDArray[np.float32]
     classes: tuple[str, ...]
     skipped: int = 0
+    reasons: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

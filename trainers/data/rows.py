@@ -1,10 +1,8 @@
-"""Rows of files that hold images with masks or boxes: checked, fitted to one size, decoded in parallel."""
+"""Rows of files that hold images with masks or boxes: checked, decoded, fitted to one size."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.base import DataError
-from trainers.data.decode import opened
+from trainers.data.decode import Arrays, opened, size_text
 from trainers.data.pictures import IGNORE, PADDED
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Size = tuple[int, int]
-Arrays = tuple[NDArray[np.uint8], ...]
 GREY = 114
 """What an image of another shape is padded with, per channel."""
-_CHUNK = 16
 _INDEXED = ("L", "P", "1", "I", "I;16")
 
 
@@ -112,7 +108,7 @@ def read_mask(row: Row, classes: int, size: Size | None, ignore: int) -> Arrays:
         # A palette image is read as its indexes, not as its colours.
         mask = np.array(file)
     if mask.shape != (image.height, image.width):
-        got, allowed = _text(mask.shape), f"{_text((image.height, image.width))} (height x width)"
+        got, allowed = size_text(mask.shape), f"{size_text((image.height, image.width))} (height x width)"
         raise DataError("a mask must have the size of its image", got, allowed, row.name)
     bad = (mask != ignore) & ((mask < 0) | (mask >= classes))
     if bad.any():
@@ -141,8 +137,8 @@ def read_boxes(row: Row, classes: int, size: Size | None) -> tuple[NDArray[np.ui
     image = _image(row)
     shape = (image.height, image.width)
     if target.size not in (None, shape):
-        allowed = f"{_text(shape)} (height x width)"
-        raise DataError("an annotation must have the size of its image", _text(target.size), allowed, row.name)
+        allowed = f"{size_text(shape)} (height x width)"
+        raise DataError("an annotation must have the size of its image", size_text(target.size), allowed, row.name)
     bad = np.flatnonzero((target.labels < 0) | (target.labels >= classes))
     if bad.size:
         where = f"{row.name} object {bad[0]}"
@@ -192,52 +188,6 @@ def fit_mask(mask: NDArray[np.uint8], size: Size | None) -> NDArray[np.uint8]:
     return _padded(mask[rows][:, columns], size, IGNORE)
 
 
-def decode_rows(count: int, read: Callable[[int], Arrays], name: Callable[[int], str], skip: bool) -> list[Any]:
-    """Reads rows in parallel (Pillow leaves Python's lock while it decodes).
-
-    Args:
-        count: Their number.
-        read: Row number -> arrays, whose shapes must be those of the first row.
-        name: Row number -> what to call it in errors.
-        skip: Whether rows that cannot be used are left out, and not refused.
-
-    Returns:
-        The rows' numbers, (n,), and the arrays, (n, ...) each.
-
-    Raises:
-        DataError: A row cannot be used and `skip` is off, none can, or their shapes differ.
-    """
-
-    def attempt(row: int) -> Arrays | None:
-        try:
-            return read(row)
-        except DataError:
-            if not skip:
-                raise
-            return None
-
-    first, head = next(((row, found) for row in range(count) if (found := attempt(row)) is not None), (0, None))
-    if head is None:
-        raise DataError("no row can be used", f"{count} rows", "at least one", name(0) if count else "data/path")
-    stacks = [np.empty((count, *array.shape), array.dtype) for array in head]
-    kept = np.zeros(count, dtype=np.bool_)
-
-    def fill(start: int) -> None:
-        for row in range(start, min(start + _CHUNK, count)):
-            if (arrays := head if row == first else attempt(row)) is None:
-                continue
-            if arrays[0].shape != head[0].shape:
-                allowed = f"{_text(head[0].shape[1:])} (height x width) as in {name(first)}, or a `size` to fit all to"
-                raise DataError("images must have one size", _text(arrays[0].shape[1:]), allowed, name(row))
-            for stack, array in zip(stacks, arrays, strict=True):
-                stack[row] = array
-            kept[row] = True
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(fill, range(first, count, _CHUNK)))
-    return [np.flatnonzero(kept), *(stacks if kept.all() else [stack[kept] for stack in stacks])]
-
-
 def pad_objects(found: Sequence[Objects]) -> dict[str, NDArray[Any]]:
     """Returns the arrays of a `DetectionSet`: boxes, labels, difficult, crowd, each (N, M, ...)."""
     places = max(1, max((len(item.labels) for item in found), default=0))
@@ -282,7 +232,3 @@ def _padded(pixels: NDArray[np.uint8], size: Size | None, value: int) -> NDArray
 
 def _channels_first(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels.transpose(2, 0, 1)
-
-
-def _text(size: tuple[int, ...]) -> str:
-    return "x".join(map(str, size))

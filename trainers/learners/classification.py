@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,19 +19,20 @@ from trainers.learners.base import Learner
 from trainers.learners.depth import Depth
 from trainers.learners.images import Pixels
 from trainers.learners.restored import restored
-from trainers.learners.teaching import distiller, joined
+from trainers.learners.teaching import Predict, distiller, joined, members, members_of_checkpoint, together
 from trainers.metrics import accuracy
+from trainers.trial import ALONE, Common
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
 from trainers.tricks.loss import loss_of, missing
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
+from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.classification import Classifier
 
 _EVALUATED = 512  # images at once
-Predict = Callable[[Tensor], Tensor]
 
 
 class Images(Pixels):
@@ -57,16 +58,17 @@ class ClassificationLearner(Learner):
         data: The images.
         seed: Of the order of the rows.
         device: A torch device.
+        common: What the trials of the search have in common.
 
     Raises:
         ValueError: A trick of the recipe cannot be used on this data.
     """
 
-    def __init__(self, spec: Classifier, data: ImageSet, seed: int, device: str) -> None:
+    def __init__(self, spec: Classifier, data: ImageSet, seed: int, device: str, common: Common = ALONE) -> None:
         recipe = spec.recipe
         data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = np.flatnonzero(data.parts == Part.TRAIN)
+        rows = weight_rows(recipe, np.flatnonzero(data.parts == Part.TRAIN))
         self._train = Images(data, rows, device, recipe.channels_last)
         self._val = Images(data, np.flatnonzero(data.parts == Part.VAL), device, recipe.channels_last)
         self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)
@@ -77,10 +79,11 @@ class ClassificationLearner(Learner):
         self._supervise = None if recipe.deep_supervision is None else implementation(recipe.deep_supervision)
         self._depth = Depth(spec.architecture, data.input_shape, len(data.classes))
         self._gate_loss = None if recipe.gates is None else implementation(recipe.gates)
-        self._distil = distiller(ClassificationLearner, spec, data, seed, device)
-        self.extra = joined(distillation=self._distil)
+        self._distil = distiller(ClassificationLearner, spec, data, device, common)
+        others = members(ClassificationLearner, spec, data, device, common)
+        self.extra = joined(distillation=self._distil, ensemble=others)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
-        self._predict = predictor(spec, self.network)
+        self._predict = together(predictor(spec, self.network), others)
 
     def batch(self, rows: Tensor) -> Batch:
         """Returns the images and targets of some rows, changed as the recipe says."""
@@ -179,7 +182,8 @@ def predictor_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet) -
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    return predictor(spec, restored(spec.architecture, data.input_shape, len(data.classes), checkpoint))
+    network = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
+    return together(predictor(spec, network), members_of_checkpoint(spec, data, checkpoint))
 
 
 def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, part: Part) -> dict[str, float]:
@@ -195,7 +199,7 @@ def figures_of_checkpoint(spec: Classifier, checkpoint: str, data: ImageSet, par
         CheckpointError: The checkpoint cannot be read.
     """
     network = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
-    predict = predictor(spec, network)
+    predict = together(predictor(spec, network), members_of_checkpoint(spec, data, checkpoint))
     images = Images(normalized(spec.recipe, data), np.flatnonzero(data.parts == part), "cpu", channels_last=False)
     depth = Depth(spec.architecture, data.input_shape, len(data.classes))
     with depth.counting(network):

@@ -16,7 +16,7 @@ from trainers.data.splits import Part
 from trainers.learners.base import Learner
 from trainers.learners.detection_losses import DetectionLosses
 from trainers.learners.finder import Finder
-from trainers.learners.images import Pixels
+from trainers.learners.images import Picked, Pixels
 from trainers.learners.restored import restored
 from trainers.learners.teaching import joined
 from trainers.metrics_detection import Detections, Truth, average_precision
@@ -24,6 +24,7 @@ from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
+from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.detection import DetectionModel
@@ -78,12 +79,12 @@ class DetectionLearner(Learner):
         recipe = spec.recipe
         data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = data.rows(Part.TRAIN)
+        rows = weight_rows(recipe, data.rows(Part.TRAIN))
         self._train = BoxedImages(data, rows, device, recipe.channels_last)
         self._val = BoxedImages(data, data.rows(Part.VAL), device, recipe.channels_last)
         # Which object a pixel shows is of use to copies of objects alone.
         shown = data.instances if recipe.copy_paste is not None else None
-        self._instances = None if shown is None else torch.from_numpy(shown[rows]).to(device)
+        self._instances = None if shown is None else Picked(shown, rows, device)
         self.sampler = make_sampler(recipe, lambda: rows_of(data, rows), len(rows), seed, device)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
         join = _uncertainty(spec, device)

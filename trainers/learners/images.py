@@ -1,4 +1,4 @@
-"""Images as learners read them: some rows of a set, normalised, read in place where a copy would be large."""
+"""Rows of data sets as learners read them: in place, so that the trials of a node share them; images normalised."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-_SMALL = 2**26  # bytes that a trial may spend on a normalised copy of its images
 
 
 class ImageArrays(Protocol):
@@ -29,8 +27,33 @@ class ImageArrays(Protocol):
         """(C,) likewise."""
 
 
+class Picked:
+    """Some rows of an array: read in place on the CPU, where other trials may read them too; an accelerator holds them.
+
+    Args:
+        values: (M, ...), which nobody may write to.
+        rows: (N,) rows of it, from 0 to N - 1 here.
+        device: Where they are wanted.
+    """
+
+    def __init__(self, values: NDArray[Any], rows: NDArray[np.int64], device: str) -> None:
+        self._count = len(rows)
+        self._rows: Tensor | None = None
+        if torch.device(device).type == "cpu":
+            self._values, self._rows = shared(values), torch.from_numpy(rows)
+        else:
+            self._values = torch.from_numpy(values[rows]).to(device)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Returns a copy of n rows, (n, ...)."""
+        return self._values.index_select(0, rows if self._rows is None else self._rows[rows])
+
+
 class Pixels:
-    """Some rows of an image set, normalised as they are read; few of them are normalised beforehand.
+    """Some rows of an image set, normalised as they are read.
 
     Args:
         data: The whole set.
@@ -41,32 +64,18 @@ class Pixels:
 
     def __init__(self, data: ImageArrays, rows: NDArray[np.int64], device: str, channels_last: bool) -> None:
         self.device = device
-        self._count = len(rows)
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        scale = torch.from_numpy(1 / data.std).to(device).view(1, -1, 1, 1)
-        offset = torch.from_numpy(-data.mean / data.std).to(device).view(1, -1, 1, 1)
-        self._normalise: tuple[Tensor, Tensor] | None = (scale, offset)
-        self._rows: Tensor | None = None
-        if torch.device(device).type == "cpu" and len(rows) * data.images[0].size * 4 > _SMALL:
-            # The set may be shared between processes, so it is read in place.
-            self._source, self._rows = shared(data.images), torch.from_numpy(rows)
-            return
-        self._source = torch.from_numpy(data.images[rows]).to(device)
-        if self._source.numel() * 4 <= _SMALL:
-            self._source = self._read(self._source)
-            self._normalise = None
+        self._scale = torch.from_numpy(1 / data.std).to(device).view(1, -1, 1, 1)
+        self._offset = torch.from_numpy(-data.mean / data.std).to(device).view(1, -1, 1, 1)
+        self._images = Picked(data.images, rows, device)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._images)
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Returns the (n, C, H, W) normalised images of n rows."""
-        return self._read(self._source.index_select(0, rows if self._rows is None else self._rows[rows]))
-
-    def _read(self, images: Tensor) -> Tensor:
-        if self._normalise is not None:
-            scale, offset = self._normalise
-            images = torch.addcmul(offset, images.float(), scale)
+        images = self._images[rows].float()
+        torch.addcmul(self._offset, images, self._scale, out=images)
         return images.contiguous(memory_format=self._format)
 
 

@@ -18,6 +18,7 @@ from trainers.learners.base import Learner
 from trainers.learners.images import shared
 from trainers.learners.restored import restored
 from trainers.learners.teaching import joined, teaching
+from trainers.trial import ALONE, Common
 from trainers.tricks.loss import loss_of
 from trainers.tricks.registry import implementation
 
@@ -55,12 +56,13 @@ class LanguageLearner(Learner):
         data: The text.
         seed: Of where the text is cut.
         device: A torch device.
+        common: What the trials of the search have in common.
 
     Raises:
         ValueError: A trick of the recipe cannot be used on this text.
     """
 
-    def __init__(self, spec: LanguageModel, data: TextSet, seed: int, device: str) -> None:
+    def __init__(self, spec: LanguageModel, data: TextSet, seed: int, device: str, common: Common = ALONE) -> None:
         recipe = spec.recipe
         self.network = build(spec, data).to(device)
         self._data = data
@@ -69,7 +71,7 @@ class LanguageLearner(Learner):
         self.sampler: Streams = Streams(len(self._train), recipe.batch_size, recipe.bptt, seed, device)
         self._places = torch.arange(self.sampler.window + 1, device=device)
         self._loss = loss_of(None, recipe.label_smoothing, len(data.vocabulary))
-        self._distil = self._distiller(spec, seed, device)
+        self._distil = self._distiller(spec, device, common)
         self.extra = joined(distillation=self._distil)
         self._state: States | None = None
 
@@ -91,12 +93,12 @@ class LanguageLearner(Learner):
                 loss = self._distil.join({"out": logits}, said, batch.inputs, loss)
         return loss, {"accuracy": (logits.detach().argmax(1) == targets).float().mean()}
 
-    def _distiller(self, spec: LanguageModel, seed: int, device: str) -> Any:
+    def _distiller(self, spec: LanguageModel, device: str, common: Common) -> Any:
         """What adds teachers to the loss, which begin anew with each window."""
         wanted, data = spec.recipe.distillation, self._data
         if wanted is None:
             return None
-        learn = teaching(LanguageLearner, spec, data, seed, device)
+        learn = teaching(LanguageLearner, spec, data, device, common)
         return implementation(wanted)((spec.recipe.bptt,), len(data.vocabulary), device, learn)
 
     def evaluate(self) -> dict[str, float]:

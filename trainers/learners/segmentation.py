@@ -17,22 +17,23 @@ from search_spaces.recipe import SegmentationRecipe, Trick
 from trainers.data.pictures import IGNORE, SegmentationSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
-from trainers.learners.images import Pixels, shared
+from trainers.learners.images import Picked, Pixels
 from trainers.learners.restored import restored
-from trainers.learners.teaching import distiller, joined
+from trainers.learners.teaching import Predict, distiller, joined, members, members_of_checkpoint, together
 from trainers.metrics import class_iou, confusion, mean_iou
+from trainers.trial import ALONE, Common
 from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
 from trainers.tricks.loss import loss_of, missing
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
+from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.segmentation import SegmentationModel
 
 _EVALUATED = 2**24  # numbers in the logits of the images that are evaluated at once
 _NOT_IN_NAMES = re.compile(r"[^\w.\- ]")
-Predict = Callable[[Tensor], Tensor]
 
 
 class MaskedImages(Pixels):
@@ -48,11 +49,11 @@ class MaskedImages(Pixels):
     def __init__(self, data: SegmentationSet, rows: NDArray[np.int64], device: str, channels_last: bool) -> None:
         super().__init__(data, rows, device, channels_last)
         self.pixels = data.masks[0].size
-        self._masks, self._places = shared(data.masks).to(device), torch.from_numpy(rows).to(device)
+        self._masks = Picked(data.masks, rows, device)
 
     def masks(self, rows: Tensor) -> Tensor:
         """Returns the (n, H, W) int64 masks of n rows."""
-        return self._masks.index_select(0, self._places[rows]).long()
+        return self._masks[rows].long()
 
 
 class SegmentationLearner(Learner):
@@ -63,25 +64,29 @@ class SegmentationLearner(Learner):
         data: Images and masks.
         seed: Of the order of the rows.
         device: A torch device.
+        common: What the trials of the search have in common.
 
     Raises:
         ValueError: A trick of the recipe cannot be used on this data.
     """
 
-    def __init__(self, spec: SegmentationModel, data: SegmentationSet, seed: int, device: str) -> None:
+    def __init__(
+        self, spec: SegmentationModel, data: SegmentationSet, seed: int, device: str, common: Common = ALONE
+    ) -> None:
         recipe = spec.recipe
         data = normalized(recipe, data)
         self._classes = data.classes
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = data.rows(Part.TRAIN)
+        rows = weight_rows(recipe, data.rows(Part.TRAIN))
         self._train = MaskedImages(data, rows, device, recipe.channels_last)
         self._val = MaskedImages(data, data.rows(Part.VAL), device, recipe.channels_last)
         self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
         self._loss = PixelLoss(recipe, len(data.classes), device)
-        self._distil = distiller(SegmentationLearner, spec, data, seed, device)
-        self.extra = joined(uncertainty=self._loss.uncertainty, distillation=self._distil)
-        self._predict = predictor(spec, self.network)
+        self._distil = distiller(SegmentationLearner, spec, data, device, common)
+        others = members(SegmentationLearner, spec, data, device, common)
+        self.extra = joined(uncertainty=self._loss.uncertainty, distillation=self._distil, ensemble=others)
+        self._predict = predictor(spec, together(self.network, others))
 
     def batch(self, rows: Tensor) -> Batch:
         """Returns the images and masks of some rows, changed as the recipe says."""
@@ -173,7 +178,7 @@ def pixel_accuracy(logits: Tensor, masks: Tensor) -> Tensor:
     return ((logits.argmax(1) == masks) & counted).sum() / counted.sum().clamp(min=1)
 
 
-def predictor(spec: SegmentationModel, network: nn.Module) -> Predict:
+def predictor(spec: SegmentationModel, network: Predict) -> Predict:
     """Returns what gives the (N, K, H, W) logits of images: the network, or the recipe's way to ask it."""
     test = spec.recipe.prediction
     return network if test is None else functools.partial(implementation(test), network)
@@ -225,7 +230,8 @@ def predictor_of_checkpoint(spec: SegmentationModel, checkpoint: str, data: Segm
     Raises:
         CheckpointError: The checkpoint cannot be read.
     """
-    return predictor(spec, restored(spec.architecture, data.input_shape, len(data.classes), checkpoint))
+    network = restored(spec.architecture, data.input_shape, len(data.classes), checkpoint)
+    return predictor(spec, together(network, members_of_checkpoint(spec, data, checkpoint)))
 
 
 def figures_of_checkpoint(

@@ -8,27 +8,35 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from search_spaces.architectures.resnet import Resnet
 from search_spaces.build import Architecture
+from search_spaces.errors import SpecError
 from search_spaces.recipe import ClassificationRecipe
 from search_spaces.spec import Hole, Spec
-from trainers.data.base import Data, ImageSet
+from trainers.data.base import ImageSet
 from trainers.data.digits import Digits
+from trainers.data.labelled import ClassificationData
 from trainers.data.splits import Part
 from trainers.tasks.base import COSTS, TOTALS, Task, costs, refuse_smoothing
 from trainers.tasks.refusals import refuse, refuse_outputs
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
+BASELINE = Resnet(depths=(1, 1, 1), widths=(16, 32, 64), stem="cifar")
+"""A network that learns the digits in seconds on two cores."""
 
 
 class Classifier(Spec):
     """A network and how it is trained."""
 
-    architecture: Hole[Architecture]
+    architecture: Hole[Architecture] = BASELINE
     recipe: Hole[ClassificationRecipe] = ClassificationRecipe()
 
     def check(self) -> None:
-        """Refuses a recipe that asks for outputs that the network does not have."""
+        """Refuses networks that do not read images, and a recipe that asks for outputs that they do not have."""
+        if self.architecture.input_rank != 3:
+            kind = str(self.architecture.to_data()["kind"])
+            raise SpecError("a classifier reads images", kind, "resnet, chain", "architecture")
         refuse_outputs(self)
 
 
@@ -38,7 +46,7 @@ class Classification(Task):
     model: ClassVar[type[Spec] | None] = Classifier
 
     kind: Literal["classification"] = "classification"
-    data: Data = Digits()
+    data: ClassificationData = Digits()
 
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of all figures in reports, and of the costs."""
@@ -47,8 +55,7 @@ class Classification(Task):
 
     def open(self) -> ImageSet:
         """Reads and decodes the images."""
-        images: ImageSet = self.data.load()
-        return images
+        return self.data.load()
 
     def fingerprint(self, data: ImageSet) -> str:
         """Returns a hash of the images, labels and parts."""
@@ -79,7 +86,7 @@ class Classification(Task):
         self.refuse_mode(trial)
 
         def make() -> ClassificationLearner:
-            return ClassificationLearner(spec, data, trial.seed, trial.device)
+            return ClassificationLearner(spec, data, trial.seed, trial.device, trial.common)
 
         return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
 

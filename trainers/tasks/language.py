@@ -83,7 +83,7 @@ class Language(Task):
         self.refuse_mode(trial)
 
         def make() -> LanguageLearner:
-            return LanguageLearner(spec, data, trial.seed, trial.device)
+            return LanguageLearner(spec, data, trial.seed, trial.device, trial.common)
 
         return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
 

@@ -91,7 +91,7 @@ class Segmentation(Task):
         self.refuse_mode(trial)
 
         def make() -> SegmentationLearner:
-            return SegmentationLearner(spec, data, trial.seed, trial.device)
+            return SegmentationLearner(spec, data, trial.seed, trial.device, trial.common)
 
         return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
 

@@ -90,9 +90,12 @@ def softened(
         student: (N, K, ...) logits.
         teachers: The same of each teacher.
         temperature: T.
-        average: `mean` of probabilities, or of `logits`.
+        average: `mean` of probabilities, of `logits`, or of `rank`s.
     """
     joint = combined(torch.stack([logits / temperature for logits in teachers]), average)
+    if average == "rank":
+        # Ranks do not see the temperature of the logits.
+        joint = F.log_softmax(joint / temperature, dim=1)
     return F.log_softmax(student / temperature, dim=1), joint
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from search_spaces.networks.chain import ChainLayer
+from search_spaces.networks.layers import Concatenate
+from search_spaces.networks.resnet import Residual
 from search_spaces.recipe import Kaiming, LayerTransfer, Orthogonal, Xavier
 from trainers.tricks.registry import implements
 from trainers.tricks.teacher import read_run
@@ -69,6 +71,8 @@ def layer_transfer(spec: LayerTransfer, network: nn.Module) -> None:
     with torch.no_grad():
         for name, value in shared.items():
             state[name].copy_(widened(name, value, state[name].shape, _groups(network, name), spec.noise))
+        for module in _new(network, found):
+            _deepen(module)
 
 
 def _groups(network: nn.Module, name: str) -> int:
@@ -109,17 +113,77 @@ def widened(name: str, value: Tensor, shape: torch.Size, groups: int = 1, noise:
     return wide
 
 
-def identity(weights: Mapping[str, Tensor]) -> None:
-    """Makes a linear or convolutional layer the identity, in place: behind a rectifier it changes nothing.
+def _new(module: nn.Module, found: Collection[str], name: str = "") -> Iterator[nn.Module]:
+    """The largest parts of a network of which an earlier one, which has the weights `found`, has no weight."""
+    for part, child in module.named_children():
+        path = f"{name}{part}."
+        if any(other.startswith(path) for other in found):
+            yield from _new(child, found, path)
+        elif child.state_dict():
+            yield child
+
+
+def _deepen(module: nn.Module) -> None:
+    """Has a new part return its input, where it can: behind a rectifier, so that another one changes nothing."""
+    if isinstance(module, Residual):
+        norms = [part for part in module.children() if isinstance(part, nn.BatchNorm2d)]
+        if module.downsample is None and norms:
+            # The shortcut alone is left.
+            nn.init.zeros_(norms[-1].weight)
+            nn.init.zeros_(norms[-1].bias)
+        return
+    parts = [part for part in module.modules() if not list(part.children())]
+    # Of another kind of part it is not known what it does with its layers.
+    known = isinstance(module, (nn.Sequential, ChainLayer, *_LAYERS)) and all(
+        isinstance(part, _PLAIN) for part in parts
+    )
+    if known and all(_keeps(part) for part in parts):
+        for part in parts:
+            if isinstance(part, _LAYERS):
+                identity(part)
+            elif isinstance(part, nn.BatchNorm2d):
+                neutral(part)
+
+
+_LAYERS = (nn.Conv2d, nn.Linear)
+_PLAIN = (*_LAYERS, nn.BatchNorm2d, nn.ReLU, nn.Identity, Concatenate)
+
+
+def _keeps(part: nn.Module) -> bool:
+    """Whether a layer can return its input."""
+    if isinstance(part, nn.Linear):
+        return part.in_features == part.out_features
+    if isinstance(part, nn.Conv2d):
+        if isinstance(part.padding, str):
+            return False
+        sides = zip(part.kernel_size, part.padding, part.dilation, strict=True)
+        centred = all(side % 2 and 2 * pad == step * (side - 1) for side, pad, step in sides)
+        return centred and max(part.stride) == 1 and part.in_channels == part.out_channels and part.groups == 1
+    return True
+
+
+def identity(layer: nn.Conv2d | nn.Linear) -> None:
+    """Makes a layer with as many outputs as inputs the identity, in place: behind a rectifier it changes nothing.
 
     Args:
-        weights: `weight`, (C, C) or (C, C, odd, ...), and `bias`, (C,), where there is one.
+        layer: A convolution with odd sides and no groups, or a linear layer.
 
     Paper: Chen et al., Net2Net, 2016, 1511.05641, section 2.3 (Net2DeeperNet).
     """
     with torch.no_grad():
-        weight = weights["weight"]
-        centre = math.prod(weight.shape[2:]) // 2
-        weight.zero_().view(len(weight), len(weight), -1)[:, :, centre].fill_diagonal_(1.0)
-        if "bias" in weights:
-            weights["bias"].zero_()
+        weight = layer.weight.zero_()
+        centre = weight if weight.ndim == 2 else weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2]
+        centre.fill_diagonal_(1.0)
+        if layer.bias is not None:
+            layer.bias.zero_()
+
+
+def neutral(norm: nn.BatchNorm2d) -> None:
+    """Has a batch norm return its input in eval mode, in place: it multiplies by what it divides by.
+
+    Paper: Chen et al., Net2Net, 2016, 1511.05641, section 2.3.
+    """
+    with torch.no_grad():
+        assert norm.running_var is not None and norm.running_mean is not None
+        norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+        norm.bias.copy_(norm.running_mean)

@@ -12,6 +12,7 @@ What an implementation is called with, after its spec, depends on its family:
 | `Augmentation`, `Mix` | `Batch` | `Batch` |
 | `Normalize` | (C,) mean and standard deviation of the training part | those to use |
 | `Balance` | `Rows` | (N,) how often each row is drawn, on any scale |
+| `SeparateSplits` | (N,) training rows | an object with `weights` and `architecture`, rows each |
 | `EasyFirst` | epochs taken | share of the rows, the easiest first |
 | `Staged` | network, optimizer | an object with `update(epochs taken)` |
 | `LabelSmoothing` | (N, K) targets | (N, K) targets |
@@ -23,6 +24,7 @@ What an implementation is called with, after its spec, depends on its family:
 | `UncertaintyWeighting` | names of losses -> whether each is of a regression | module, called with names -> losses |
 | `Distillation` | input shape, outputs, device, `Learn` | module, called with outputs, inputs and loss |
 | `GateLoss` | (N, gates) which were open, multiply-adds of their units | scalar |
+| `Ensemble` | input shape, outputs, device, `Learn` | module, called with the network and images |
 | `Initialization`, `BatchNorm`, `Dropout`, `DropPath` | network, which it changes in place | None |
 | `L1` | network | a function that returns a scalar |
 | `Ema` | network | an object with `update`, `applied`, `state_dict`, `load_state_dict` |
@@ -57,6 +59,7 @@ _MODULES = (
     "trainers.tricks.copy_paste",
     "trainers.tricks.distillation",
     "trainers.tricks.edges",
+    "trainers.tricks.ensemble",
     "trainers.tricks.evaluation",
     "trainers.tricks.gates",
     "trainers.tricks.geometry",
@@ -68,6 +71,7 @@ _MODULES = (
     "trainers.tricks.policy",
     "trainers.tricks.regularization",
     "trainers.tricks.sampling",
+    "trainers.tricks.splits",
     "trainers.tricks.stopping",
 )
 _TABLE: dict[type[Trick], Callable[..., Any]] = {}

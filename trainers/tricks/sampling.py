@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +49,7 @@ def rows_of(data: ImageSet | SegmentationSet | DetectionSet, rows: NDArray[np.in
     if isinstance(data, DetectionSet):
         return _objects(data, rows)
     if isinstance(data, SegmentationSet):
-        shown = np.stack([(data.masks[rows] == label).any((1, 2)) for label in range(count)], 1)
+        shown = _in_blocks(functools.partial(_classes, count=count), data.masks, rows)
         return Rows(shown, _in_blocks(_edges, data.masks, rows), none)
     return Rows(data.labels[rows, None] == np.arange(count), _in_blocks(_detail, data.images, rows), none)
 
@@ -164,11 +166,16 @@ def _objects(data: DetectionSet, rows: NDArray[np.int64]) -> Rows:
 
 
 def _in_blocks(
-    measure: Callable[[NDArray[np.int16]], Numbers], maps: NDArray[np.uint8], rows: NDArray[np.int64]
-) -> Numbers:
+    measure: Callable[[NDArray[np.int16]], NDArray[Any]], maps: NDArray[np.uint8], rows: NDArray[np.int64]
+) -> NDArray[Any]:
+    """What is measured of every row, of a few at a time, so that no copy of all is made."""
     blocks = [measure(maps[rows[i : i + _AT_ONCE]].astype(np.int16)) for i in range(0, len(rows), _AT_ONCE)]
-    found: Numbers = np.concatenate(blocks)
-    return found
+    return np.concatenate(blocks)
+
+
+def _classes(masks: NDArray[np.int16], count: int) -> NDArray[np.bool_]:
+    """Which classes (N, H, W) masks show, (N, K)."""
+    return np.stack([(masks == label).any((1, 2)) for label in range(count)], 1)
 
 
 def _detail(images: NDArray[np.int16]) -> Numbers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from search_spaces.build import Architecture
 from search_spaces.recipe import RunTeacher, Teacher, TrainedTeacher
 from trainers.determinism import Generators
 
-Learn = Callable[[Architecture, int], nn.Module]
-"""Trains an architecture for some epochs and returns the network."""
+Learn = Callable[[Architecture, int], Mapping[str, Tensor]]
+"""Trains an architecture for some epochs, or finds it trained, and returns the weights."""
 
 
 def read_run(path: str) -> tuple[Architecture, dict[str, Tensor]]:
@@ -77,7 +77,7 @@ class RunNetwork(nn.Module):
 
 
 class TrainedNetwork(nn.Module):
-    """A network that is trained when it is first asked for, and kept in the checkpoints of its trial from then on.
+    """A network that is trained, or found, when it is first asked for; its trial's checkpoints keep it from then on.
 
     Args:
         spec: What it is.
@@ -97,11 +97,15 @@ class TrainedNetwork(nn.Module):
     def network(self) -> nn.Module:
         """Returns it, trained."""
         if not self._network:
-            # It is first asked for in the middle of a step of the student: neither that step's lack of gradients nor
-            # its cache of cast weights, which lasts until the step ends, may reach into this training.
+            # It is first asked for in the middle of a step or an evaluation: neither the lack of gradients there nor
+            # the cache of cast weights, which lasts until a step ends, may reach into this training.
             device = torch.device(self._device).type
-            with torch.enable_grad(), torch.autocast(device, enabled=False, cache_enabled=False):
-                self._network = (frozen(self._learn(self._spec.architecture, self._spec.epochs)),)
+            with (
+                torch.inference_mode(False),
+                torch.enable_grad(),
+                torch.autocast(device, enabled=False, cache_enabled=False),
+            ):
+                self._take(self._learn(self._spec.architecture, self._spec.epochs))
         return self._network[0]
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -110,14 +114,16 @@ class TrainedNetwork(nn.Module):
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Puts its weights back."""
+        self._network = ()
         if state["weights"]:
-            with Generators(0):
-                network = self._spec.architecture.build(*self._shape)
-            # Assigned, so that the layout in memory, and with it the order of sums, is what it was.
-            network.load_state_dict(state["weights"], assign=True)
-            self._network = (frozen(network.to(self._device)),)
-        else:
-            self._network = ()
+            self._take(state["weights"])
+
+    def _take(self, weights: Mapping[str, Tensor]) -> None:
+        with Generators(0):
+            network = self._spec.architecture.build(*self._shape)
+        # Assigned, so that the layout in memory, and with it the order of sums, is what it was.
+        network.load_state_dict(weights, assign=True)
+        self._network = (frozen(network.to(self._device)),)
 
 
 def made_teacher(

@@ -1,3 +1,4 @@
+import base64
 import json
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from cluster.commands import look
 from cluster.search import Search
 from search_spaces.errors import SpecError
+from tests.cluster import trained
 from tests.cluster.test_search import make, run
 
 
@@ -66,3 +68,16 @@ def test_the_store_is_shown_as_the_search_or_the_command_says_it(
     look.report("parabola", str(tmp_path / "mine"), runs, uri)
     page = (tmp_path / "mine" / "report.html").read_text()
     assert "postgresql://host/db" in page and "secret" not in page
+
+
+def test_the_report_shows_the_pictures_that_the_end_of_the_search_drew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained.images(tmp_path / "images")
+    trained.run(trained.make(tmp_path))
+    capsys.readouterr()
+    look.report("small", None, str(tmp_path / "runs"))
+    folder = tmp_path / "runs" / "small"
+    text = (folder / "report" / "report.html").read_text()
+    assert base64.b64encode((folder / "best" / "prediction.png").read_bytes()).decode() in text
+    assert (folder / "best" / "architecture.svg").read_text() in text

@@ -6,7 +6,7 @@ import pytest
 
 from search_spaces.spec import SpecError
 from tests.trainers.examples import Squares, squares
-from trainers.data.base import Data, DataError
+from trainers.data.base import Data, DataError, left_out
 from trainers.data.splits import Part
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (200, 3, 4, 5)).astype(np.uint8)
@@ -59,7 +59,7 @@ def test_arrays_may_be_read_only() -> None:
 
 
 def test_an_image_set_is_plain_arrays() -> None:
-    for item in dataclasses.astuple(squares())[:-1]:
+    for item in dataclasses.astuple(squares())[:5]:
         assert isinstance(item, np.ndarray) and item.dtype != object
         np.save(io.BytesIO(), item, allow_pickle=False)
 
@@ -79,3 +79,9 @@ def test_a_label_without_a_class_is_named_by_row() -> None:
 def test_shares_that_leave_nothing_are_refused() -> None:
     with pytest.raises(SpecError, match=r"below 1; got 0.6 \+ 0.4"):
         Data.from_data({"kind": "digits", "val": 0.6, "test": 0.4})
+
+
+def test_what_was_left_out_is_told_in_a_line() -> None:
+    assert left_out(squares()) is None and left_out(None) is None
+    one = dataclasses.replace(squares(), skipped=1, reasons=("file row 3: broken",))
+    assert left_out(one) == "1 row skipped: file row 3: broken"

@@ -121,3 +121,31 @@ def test_the_real_files() -> None:
     # The published moments are 125.3, 123.0, 113.9 and 63.0, 62.1, 66.7.
     assert data.mean == pytest.approx([125.3, 123.0, 113.9], abs=3)
     assert data.std == pytest.approx([63.0, 62.1, 66.7], abs=2)
+
+
+def test_broken_rows_are_skipped_where_the_spec_says_so(tmp_path: Path) -> None:
+    images = [_png(image) for image in IMAGES]
+    images[4] = b"broken"
+    labels = np.where(np.arange(120) == 9, 10, LABELS)
+    pq.write_table(pa.table({"image": images, "label": labels}), tmp_path / "cifar10-train.parquet")
+    found = Cifar10(path=str(tmp_path), test=0.3, on_error="skip").load()
+    kept = [row for row in range(120) if row not in (4, 9)]
+    assert np.array_equal(found.images, IMAGES[kept]) and found.labels.tolist() == LABELS[kept].tolist()
+    assert found.skipped == 2
+    assert [reason.partition("; got")[0].partition("parquet ")[2] for reason in found.reasons] == [
+        "row 4: the image cannot be read",
+        "row 9: no class for this label",
+    ]
+
+
+def test_labels_of_binaries_are_named_by_file_and_row_or_skipped(tmp_path: Path) -> None:
+    for batch in range(2):
+        _binary(tmp_path / f"data_batch_{batch + 1}.bin", slice(batch * 60, batch * 60 + 60))
+    content = bytearray((tmp_path / "data_batch_2.bin").read_bytes())
+    content[3 * 3073] = 77
+    (tmp_path / "data_batch_2.bin").write_bytes(content)
+    with pytest.raises(DataError, match="data_batch_2.bin row 3: no class for this label; got 77; allowed 0 to 9"):
+        Cifar10(path=str(tmp_path), test=0.3).load()
+    found = Cifar10(path=str(tmp_path), test=0.3, on_error="skip").load()
+    assert found.skipped == 1 and len(found.labels) == 119
+    assert np.array_equal(found.images[62:], IMAGES[[62, *range(64, 120)]])

@@ -73,3 +73,22 @@ def test_a_limit_moves_no_image_to_another_part(tmp_path: Path) -> None:
     whole, few = parts(None), parts(30)
     assert len(whole) == 200 and len(few) == 30
     assert few == {level: whole[level] for level in few}
+
+
+def test_broken_files_are_skipped_where_the_spec_says_so(tmp_path: Path) -> None:
+    _fill(tmp_path)
+    full = ImageFolder(path=str(tmp_path), size=4).load()
+    for name in ("cat/005.png", "dog/011.png"):
+        (tmp_path / name).write_bytes(b"broken")
+    data = ImageFolder(path=str(tmp_path), size=4, on_error="skip").load()
+    kept = [row for row in range(80) if row not in (5, 51)]
+    assert data.skipped == 2 and data.labels.tolist() == full.labels[kept].tolist()
+    assert data.parts.tolist() == full.parts[kept].tolist()
+    assert data.reasons[1].startswith(f"{tmp_path / 'dog' / '011.png'}: the image cannot be read")
+
+
+def test_folders_without_images_are_named(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match="no data here; got 'no images'; allowed image files in the sub-folders"):
+        ImageFolder(path=str(tmp_path)).load()

@@ -9,7 +9,6 @@ from trainers.data.rows import (
     GREY,
     Objects,
     Row,
-    decode_rows,
     fit,
     fit_mask,
     objects,
@@ -113,32 +112,6 @@ def test_wrong_annotations_are_refused_by_name() -> None:
         objects([(0, 0, "x", 1)], [0], "r")
     with pytest.raises(DataError, match=r"r: every box needs 4 numbers and a label; got 'boxes \(1, 4\) for 2 labels'"):
         objects([(0, 0, 1, 1)], [0, 1], "r")
-
-
-def _read(row: int) -> tuple[np.ndarray, ...]:
-    if row in (0, 5):
-        raise DataError("broken", path=f"row {row}")
-    return (np.full((3, 2, 2), row, dtype=np.uint8), np.full((2, 2), row, dtype=np.uint8))
-
-
-def test_broken_rows_are_refused_or_left_out() -> None:
-    rows, first, second = decode_rows(40, _read, str, skip=True)
-    assert rows.tolist() == [row for row in range(40) if row not in (0, 5)]
-    assert first[:, 0, 0, 0].tolist() == second[:, 0, 0].tolist() == rows.tolist()
-    with pytest.raises(DataError, match="^row 0: broken$"):
-        decode_rows(40, _read, str, skip=False)
-    with pytest.raises(DataError, match="no row can be used; got '1 rows'"):
-        decode_rows(1, _read, str, skip=True)
-
-
-def test_images_of_other_sizes_are_refused_even_where_broken_ones_are_left_out() -> None:
-    def read(row: int) -> tuple[np.ndarray, ...]:
-        return (np.zeros((3, 4, 5 + (row == 30)), dtype=np.uint8),)
-
-    message = r"row 30: images must have one size; got '4x6'; allowed 4x5 \(height x width\) as in row 0, or a `size`"
-    for skip in (False, True):
-        with pytest.raises(DataError, match=message):
-            decode_rows(40, read, lambda row: f"row {row}", skip)
 
 
 def test_objects_are_padded_to_the_most() -> None:

@@ -2,23 +2,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.recipe import (
+    AdamW,
     ClassificationRecipe,
     EarlyStopping,
+    EasyFirst,
     HolisticDistillation,
+    LayerTransfer,
+    Normalize,
     PairwiseDistillation,
     SoftDistillation,
     TrainedTeacher,
 )
 from tests.contracts.small_tasks import SMALL
 from tests.trainers.examples import classifier, final_weights, run, same, squares, timeless
-from trainers.determinism import Generators
-from trainers.learners.classification import ClassificationLearner, figures
-from trainers.learners.teaching import teaching
+from trainers.checkpoint import load
+from trainers.learners import teaching as module
+from trainers.learners.classification import ClassificationLearner
+from trainers.learners.teaching import own_recipe, teaching
 from trainers.tasks.classification import Classifier
+from trainers.trial import Common
 
 TEACHER = Chain(layers=(ConvLayer(filters=8), ConvLayer(filters=8)), pool_after=(0,))
 
@@ -27,13 +34,82 @@ def _distilled(**settings: Any) -> dict[str, Any]:
     return {"distillation": SoftDistillation(teachers=(TrainedTeacher(architecture=TEACHER, epochs=3),), **settings)}
 
 
-def test_l01_the_teacher_learns_with_the_recipe_less_the_distillation() -> None:
-    spec = classifier(**_distilled(), early_stopping=EarlyStopping(patience=1, min_delta=9.0))
-    with Generators(0):
-        network = teaching(ClassificationLearner, spec, squares(), 5, "cpu")(TEACHER, 8)
-        learner = ClassificationLearner(spec, squares(), 5, "cpu")
-    assert set(network.state_dict()) == set(TEACHER.build((1, 8, 8), 4).state_dict())
-    assert figures(network, learner._val)["accuracy"] > 0.6
+def _learned(common: Common, epochs: int = 2, **recipe: Any) -> dict[str, torch.Tensor]:
+    learn = teaching(ClassificationLearner, classifier(**_distilled(), **recipe), squares(), "cpu", common)
+    return dict(learn(TEACHER, epochs))
+
+
+def test_l01_the_teacher_is_what_a_trial_of_the_default_recipe_with_the_seed_of_the_search_gives(
+    tmp_path: Path,
+) -> None:
+    spec = Classifier(architecture=TEACHER, recipe=ClassificationRecipe())
+    folder = tmp_path / "t000001"
+    alone = final_weights(folder, run(spec, fidelity=3, seed=7, folder=str(folder)))
+    assert same(_learned(Common(seed=7), 3, early_stopping=EarlyStopping(patience=1, min_delta=9.0)), alone)
+
+
+def test_l01_of_the_students_recipe_the_teacher_has_the_normalisation_alone() -> None:
+    student = ClassificationRecipe(
+        batch_size=3,
+        optimizer=AdamW(),
+        init=LayerTransfer(path="nowhere"),
+        curriculum=EasyFirst(),
+        normalize=Normalize(statistics="none"),
+        **_distilled(),
+    )
+    assert own_recipe(student) == ClassificationRecipe(normalize=Normalize(statistics="none"))
+
+
+def test_l01_the_trials_of_a_search_train_their_teacher_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[int] = []
+    train = module._trained
+
+    def counted(*arguments: Any) -> Any:
+        trained.append(arguments[-1])
+        return train(*arguments)
+
+    monkeypatch.setattr(module, "_trained", counted)
+    common = Common(f"{tmp_path}/common", seed=7)
+    first = _learned(common)
+    # Another recipe and another seed of the trial, as a search has them.
+    again = _learned(common, batch_size=9, optimizer=AdamW())
+    assert trained == [2] and same(first, again)
+    (file,) = (tmp_path / "common").iterdir()
+    assert file.name.startswith("teacher-") and same(load(str(file))["network"], first)
+    # Other epochs, another seed, another normalisation: another teacher.
+    others = [
+        _learned(common, 3),
+        _learned(Common(common.folder, seed=8)),
+        _learned(common, normalize=Normalize(statistics="none")),
+    ]
+    assert len(trained) == 4 and not any(same(first, other) for other in others)
+
+
+def test_l01_trials_that_begin_together_train_it_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common, found = Common(f"{tmp_path}/common", seed=7), module._found
+    first = _learned(common)
+    (file,) = (tmp_path / "common").iterdir()
+    left = file.read_bytes()
+    # The second looked before the first had left it, and leaves it after.
+    monkeypatch.setattr(module, "_found", lambda folder, name: None)
+    assert same(_learned(common), first)
+    assert [path.name for path in (tmp_path / "common").iterdir()] == [file.name] and file.read_bytes() == left
+    # A file that a full disk cut short is no teacher.
+    monkeypatch.setattr(module, "_found", found)
+    file.write_bytes(left[:-9])
+    assert same(_learned(common), first)
+
+
+def test_l01_students_learn_the_same_from_a_teacher_that_another_trial_trained(tmp_path: Path) -> None:
+    spec = classifier(**_distilled())
+    traces = [
+        [timeless(report.metrics) for report in run(spec, fidelity=2, common=common)]
+        for common in (Common(f"{tmp_path}/common", 7), Common(f"{tmp_path}/common", 7), Common(None, 7))
+    ]
+    assert traces[0] == traces[1] == traces[2]
+    assert traces[0] != [timeless(report.metrics) for report in run(spec, fidelity=2, common=Common(None, 8))]
 
 
 def test_l01_the_student_draws_what_it_would_draw_without_a_teacher() -> None:

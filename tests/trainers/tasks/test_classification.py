@@ -12,7 +12,7 @@ from search_spaces.errors import SpecError
 from search_spaces.recipe import AdamW
 from search_spaces.space import Space
 from tests.trainers.examples import NETWORK, classifier, run, squares
-from trainers.tasks.classification import Classification, Classifier
+from trainers.tasks.classification import BASELINE, Classification, Classifier
 from trainers.trial import TrialContext
 
 SECTION = {
@@ -35,8 +35,8 @@ def test_the_space_section_is_a_classifier_with_holes() -> None:
 
 
 def test_mistakes_in_the_section_are_refused_by_path() -> None:
-    with pytest.raises(SpecError, match="architecture: this key is required"):
-        Classification().template({"recipe": {}})
+    with pytest.raises(SpecError, match="architecture: unknown kind of architecture, did you mean 'chain'"):
+        Classification().template({"architecture": {"kind": "chains"}})
     with pytest.raises(SpecError, match="recipe.*did you mean 'batch_size'"):
         Classification().template({**SECTION, "recipe": {"batchsize": 3}})
 
@@ -55,6 +55,29 @@ def test_reports_hold_the_metrics_that_the_task_names() -> None:
     report = run(classifier(), fidelity=1)[0]
     static = task.static_metrics(classifier(), task.shape(data))
     assert set(report.metrics) | set(static) == known
+
+
+def test_without_an_architecture_the_baseline_is_trained() -> None:
+    assert Classification().template({"recipe": {}}) == Classifier(architecture=BASELINE)
+    task = Classification()
+    reports = list(task.run(Classifier(), TrialContext("t000001", seed=0, fidelity=2), task.open()))
+    assert reports[-1].metrics["val/accuracy"] >= 0.9
+
+
+def test_networks_that_read_no_images_and_data_without_labels_are_refused() -> None:
+    with pytest.raises(SpecError, match="architecture: a classifier reads images; got 'recurrent'"):
+        Classifier.from_data({"architecture": {"kind": "recurrent"}})
+    with pytest.raises(SpecError, match="data.*scenes.*allowed .*digits"):
+        Classification.from_data({"kind": "classification", "data": {"kind": "scenes"}})
+
+
+def test_h01_smoothing_of_one_class_is_refused_before_the_first_trial() -> None:
+    options = {"categorical": [None, {"kind": "label_smoothing"}]}
+    for smoothing in ({"kind": "label_smoothing"}, options):
+        space = Classification().template({"recipe": {"label_smoothing": smoothing}})
+        Classification().refuse(space, ((1, 8, 8), 2))
+        with pytest.raises(SpecError, match="recipe/label_smoothing: label smoothing needs two classes"):
+            Classification().refuse(space, ((1, 8, 8), 1))
 
 
 def test_costs_are_known_without_training() -> None:

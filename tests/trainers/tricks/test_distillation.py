@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from search_spaces.architectures.chain import Chain, ConvLayer
@@ -17,6 +16,7 @@ from search_spaces.recipe import (
     SoftDistillation,
     TrainedTeacher,
 )
+from tests.trainers.examples_dense import SEGMENTER
 from trainers.determinism import Generators
 from trainers.tricks.distillation import divergence, similarities, similarity_gap, softened
 from trainers.tricks.registry import implementation
@@ -29,9 +29,9 @@ def _random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _learn(architecture: Architecture, epochs: int) -> nn.Module:
+def _learn(architecture: Architecture, epochs: int) -> dict[str, torch.Tensor]:
     with Generators(0):
-        return architecture.build((1, 8, 8), 4)
+        return dict(architecture.build((1, 8, 8), 4).state_dict())
 
 
 def _made(spec: Distillation) -> Any:
@@ -127,22 +127,16 @@ def test_pairs_add_their_part() -> None:
     assert values[2] - values[0] == pytest.approx(2 * (values[1] - values[0]), rel=1e-4)
 
 
-class _Dense(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(1, 4, 1)
-
-    def forward(self, x: torch.Tensor) -> Any:
-        out = self.conv(x)
-        return {"out": out, "features/decoder": out} if self.training else out
-
-
 def test_h09_the_critic_is_part_of_the_loss_and_of_the_checkpoint() -> None:
+    teachers = (TrainedTeacher(architecture=SEGMENTER, epochs=1),)
+    spec = HolisticDistillation(teachers=teachers, weight=0.0, similarity=0.0, critic=1.0)
+
+    def learn(architecture: Architecture, epochs: int) -> dict[str, torch.Tensor]:
+        return dict(architecture.build((3, 16, 16), 4).state_dict())
+
     with Generators(0):
-        distiller = implementation(HolisticDistillation(teachers=(TEACHER,), weight=0.0, similarity=0.0, critic=1.0))(
-            (1, 8, 8), 4, "cpu", lambda architecture, epochs: _Dense()
-        )
-        images, maps = torch.rand(3, 1, 8, 8), torch.rand(3, 4, 8, 8)
+        distiller = implementation(spec)((3, 16, 16), 4, "cpu", learn)
+        images, maps = torch.rand(3, 3, 16, 16), torch.rand(3, 4, 16, 16)
         before = {name: value.clone() for name, value in distiller.critic.get_extra_state()["network"].items()}
         outputs = {"out": maps.requires_grad_(True), "features/decoder": maps}
         distiller(outputs, images, torch.zeros(())).backward()
@@ -155,3 +149,10 @@ def test_h09_the_critic_is_part_of_the_loss_and_of_the_checkpoint() -> None:
 def test_tasks_that_cannot_use_it_refuse_it_by_name() -> None:
     with pytest.raises(SpecError, match="holistic_distillation is for segmentation; got it in classification"):
         ClassificationRecipe.from_data({"distillation": HolisticDistillation(teachers=(TEACHER,)).to_data()})
+
+
+def test_l14_ranks_of_teachers_are_softened_by_the_temperature() -> None:
+    loud, quiet = torch.tensor([[90.0, 1.0, 0.0]]), torch.tensor([[0.1, 0.2, 0.0]])
+    _, teacher = softened(torch.zeros(1, 3), [loud, quiet], 2.0, "rank")
+    # Places 2, 1, 0 and 1, 2, 0: their means over the temperature are the logits.
+    assert torch.allclose(teacher, F.log_softmax(torch.tensor([[1.5, 1.5, 0.0]]) / 2.0, 1))

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.blocks.convolution import ConvPlan
 from search_spaces.blocks.convolution_sampled import Deformable
@@ -14,8 +15,11 @@ from search_spaces.build import Architecture
 from search_spaces.recipe import Initialization, Kaiming, LayerTransfer, Orthogonal, Xavier
 from tests.trainers.examples import NETWORK
 from trainers.determinism import Generators
+from trainers.layout import channels_last
 from trainers.tricks.initialization import identity, widened
 from trainers.tricks.registry import implementation
+
+X = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def _drawn(spec: Initialization, module: nn.Module) -> nn.Module:
@@ -84,17 +88,63 @@ def test_i08_a_widened_network_computes_what_it_did(stem: str, tmp_path: Path) -
     assert torch.allclose(old(x), new(x), atol=1e-5)
 
 
-def test_i08_a_deepened_network_computes_what_it_did() -> None:
+TWO = (ConvLayer(filters=5), ConvLayer(filters=6, inputs=(0,)))
+DEEPER: list[tuple[Architecture, Architecture]] = [
+    (
+        Resnet(depths=(1, 1), widths=(4, 6), stem="cifar"),
+        Resnet(depths=(3, 2), widths=(4, 6), stem="cifar"),
+    ),
+    (
+        Resnet(depths=(1, 2), widths=(2, 4), stem="cifar", block="bottleneck"),
+        Resnet(depths=(2, 3), widths=(3, 4), stem="cifar", block="bottleneck"),
+    ),
+    (
+        Chain(layers=TWO, pool_after=(0,)),
+        Chain(
+            layers=(*TWO, ConvLayer(filters=6, height=5, inputs=(1,)), ConvLayer(filters=6, inputs=(2,))),
+            pool_after=(0,),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("shallow", "deep"), DEEPER)
+def test_i08_a_deepened_network_computes_what_it_did(shallow: Architecture, deep: Architecture, tmp_path: Path) -> None:
+    with Generators(1):
+        old, new = _trained_like(shallow.build((3, 16, 16), 5)), deep.build((3, 16, 16), 5).eval()
+        as_built = new(X)
+    channels_last(new, "cpu")
+    implementation(LayerTransfer(path=_best(tmp_path, shallow, old)))(new)
+    assert len(new.state_dict()) > len(old.state_dict())
+    assert not torch.allclose(old(X), as_built, atol=1e-2)
+    assert torch.allclose(old(X), new(X), atol=1e-5)
+    # The new layers learn: a gradient reaches them.
+    new.train()(X)["out"].square().sum().backward()
+    grown = [weight for name, weight in new.named_parameters() if name not in old.state_dict() and weight.ndim < 2]
+    assert grown and any(weight.grad is not None and weight.grad.any() for weight in grown)
+
+
+def test_i08_a_layer_that_cannot_return_its_input_stays_as_built(tmp_path: Path) -> None:
+    shallow = Chain(layers=(ConvLayer(filters=6),))
+    # Another number of channels, a stride, an even kernel, a pooling: none keeps its input.
+    for changes in ({"filters": 7}, {"stride_height": 2}, {"height": 2}, {"pooled": True}):
+        pooled = (1,) if changes.pop("pooled", False) else ()
+        deep = Chain(
+            layers=(ConvLayer(filters=6), ConvLayer(**{"filters": 6, "inputs": (0,), **changes})), pool_after=pooled
+        )
+        with Generators(2):
+            old, new = shallow.build((3, 8, 8), 4), deep.build((3, 8, 8), 4)
+        before = {name: value.clone() for name, value in new.state_dict().items() if name.startswith("layers.1.")}
+        implementation(LayerTransfer(path=_best(tmp_path, shallow, old)))(new)
+        assert all(torch.equal(new.state_dict()[name], value) for name, value in before.items())
+
+
+def test_i08_a_deepened_linear_layer_computes_what_it_did() -> None:
     with Generators(0):
-        first, deep = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
         last, flat = nn.Linear(8, 4), nn.Linear(8, 8)
-    identity({"weight": deep.weight, "bias": deep.bias})
-    identity({"weight": flat.weight, "bias": flat.bias})
-    x = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-    before = torch.relu(first(x))
-    assert torch.equal(torch.relu(deep(before)), before)
-    pooled = before.mean((2, 3))
-    assert torch.allclose(last(torch.relu(flat(pooled))), last(pooled), atol=1e-6)
+    identity(flat)
+    x = torch.rand(5, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(last(torch.relu(flat(x))), last(x), atol=1e-6)
 
 
 def test_i08_noise_tells_repeats_apart() -> None:

@@ -1,4 +1,6 @@
+import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +178,14 @@ def test_rows_without_any_class_weigh_as_those_of_the_commonest() -> None:
     classes = np.array([[True, False], [True, False], [False, True], [False, False]])
     weights = implementation(BalanceClasses())(Rows(classes, np.zeros(4), np.zeros(4)))
     assert weights.tolist() == [2, 2, 4, 2]
+
+
+def test_masks_are_looked_at_without_a_copy_of_all() -> None:
+    few = Scenes(scenes=64, size=16).load_masks()
+    many = replace(few, masks=np.tile(few.masks, (256, 1, 1)))
+    tracemalloc.start()
+    found = rows_of(many, np.arange(len(many.masks)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.classes) == len(many.masks) == 16_384
+    assert peak < 0.5 * many.masks.nbytes

@@ -13,7 +13,7 @@ from trainers.determinism import Generators
 from trainers.tricks.teacher import made_teacher, read_run
 
 
-def _never(architecture: Architecture, epochs: int) -> nn.Module:
+def _never(architecture: Architecture, epochs: int) -> dict[str, torch.Tensor]:
     raise AssertionError("it is trained already")
 
 
@@ -49,11 +49,11 @@ def test_runs_that_cannot_teach_are_refused(tmp_path: Path) -> None:
 def test_l01_a_trained_teacher_is_trained_once_and_kept() -> None:
     asked: list[int] = []
 
-    def learn(architecture: Architecture, epochs: int) -> nn.Module:
+    def learn(architecture: Architecture, epochs: int) -> dict[str, torch.Tensor]:
         assert torch.is_grad_enabled()
         asked.append(epochs)
         with Generators(0):
-            return architecture.build((1, 8, 8), 4)
+            return dict(architecture.build((1, 8, 8), 4).state_dict())
 
     spec = TrainedTeacher(architecture=NETWORK, epochs=3)
     teacher = made_teacher(spec, (1, 8, 8), 4, "cpu", learn)

@@ -1,0 +1,26 @@
+"""Which training rows weights learn from, and which an architecture."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from search_spaces.recipe.trick import IMAGE_TASKS, Trick
+from search_spaces.spec import Hole
+
+
+class SeparateSplits(Trick):
+    """Learns weights from `share` of the training rows; the others are for the weights of an architecture alone.
+
+    Those learn from `start` of training on. A network without such weights learns from the first share alone.
+    Range worth searching: share 0.5 to 0.8, start 0 to 0.5.
+
+    Paper: Liu et al., Auto-DeepLab, 2019, 1901.02985, section 4.2 (halves; from epoch 20 of 40).
+    """
+
+    tasks: ClassVar[frozenset[str]] = IMAGE_TASKS
+
+    kind: Literal["separate_splits"] = "separate_splits"
+    share: Hole[Annotated[float, Field(gt=0, lt=1)]] = 0.5
+    start: Hole[Annotated[float, Field(ge=0, le=1)]] = 0.5
