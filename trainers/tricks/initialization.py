@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from search_spaces.networks.chain import ChainLayer
 from search_spaces.networks.layers import Concatenate
-from search_spaces.networks.resnet import Residual
+from search_spaces.networks.units import Residual
 from search_spaces.recipe import Kaiming, LayerTransfer, Orthogonal, Xavier
 from trainers.tricks.registry import implements
 from trainers.tricks.teacher import read_run
