@@ -28,7 +28,8 @@ class ShapesOnly(TorchFunctionMode):
         """Returns what a function of torch would return, or a tensor like it."""
         kwargs = kwargs or {}
         if func in _BY_ELEMENT and not kwargs and _alike(*args):
-            return args[0].new_empty(torch.broadcast_shapes(args[0].shape, args[1].shape))
+            shape = torch.broadcast_shapes(args[0].shape, args[1].shape)  # type: ignore[no-untyped-call]
+            return args[0].new_empty(shape)
         if func in _KEPT or (func is F.relu and args and not kwargs.get("inplace")):
             return like(args[0])
         if func in _DRAWN or getattr(func, "__module__", None) == "torch.nn.init":
