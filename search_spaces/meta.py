@@ -6,13 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-
-_DRAWN = (Tensor.normal_, Tensor.uniform_, Tensor.bernoulli_)
-_BY_ELEMENT = (Tensor.add, Tensor.sub, Tensor.mul)
-_KEPT = (F.group_norm, F.layer_norm, torch.sigmoid)
 
 
 class ShapesOnly(TorchFunctionMode):
@@ -26,29 +22,41 @@ class ShapesOnly(TorchFunctionMode):
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         """Returns what a function of torch would return, or a tensor like it."""
-        kwargs = kwargs or {}
-        if func in _BY_ELEMENT and not kwargs and _alike(*args):
-            shape = torch.broadcast_shapes(args[0].shape, args[1].shape)  # type: ignore[no-untyped-call]
-            return args[0].new_empty(shape)
-        if func in _KEPT or (func is F.relu and args and not kwargs.get("inplace")):
-            return like(args[0])
-        if func in _DRAWN or getattr(func, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        if func is F.interpolate:
-            return _interpolated(*args, **kwargs)
-        return func(*args, **kwargs)
+        return _SHORTCUTS.get(func, func)(*args, **(kwargs or {}))
 
 
-def like(x: Tensor) -> Tensor:
+def like(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Returns a tensor of the shape and type of `x`; ten times as fast as `torch.empty_like` on the meta device."""
     return x.new_empty(x.shape)
 
 
-def _alike(x: Any, y: Any) -> bool:
-    return isinstance(x, Tensor) and isinstance(y, Tensor) and x.dtype == y.dtype
+def _same(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    return tensor
+
+
+def _relu(x: Tensor, inplace: bool = False) -> Tensor:
+    return x if inplace else like(x)
 
 
 def _interpolated(x: Tensor, size: Any = None, *args: Any, **kwargs: Any) -> Tensor:
     if not isinstance(size, tuple | list):
         return F.interpolate(x, size, *args, **kwargs)
     return x.new_empty((*x.shape[:2], *size))
+
+
+def _by_element(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def shortcut(x: Tensor, y: Any, **kwargs: Any) -> Tensor:
+        if kwargs or not isinstance(y, Tensor) or x.shape != y.shape or x.dtype != y.dtype:
+            return func(x, y, **kwargs)
+        return like(x)
+
+    return shortcut
+
+
+_SHORTCUTS: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.interpolate: _interpolated,
+    F.relu: _relu,
+    **dict.fromkeys((F.group_norm, F.layer_norm, torch.sigmoid), like),
+    **dict.fromkeys((Tensor.normal_, Tensor.uniform_, nn.init.kaiming_uniform_, nn.init.uniform_), _same),
+    **{func: _by_element(func) for func in (Tensor.add, Tensor.sub, Tensor.mul)},
+}

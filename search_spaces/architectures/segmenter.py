@@ -217,7 +217,7 @@ def _decoders(width: int, supervision: Any) -> tuple[Decoder, ...]:
         Unet(width=narrow, upsample=_one_of(("bilinear", "deconv")), skip=fusion, gate=gate),
         TopDown(width=width, fusion=fusion, gate=gate, supervision=supervision),
         UnetPlusPlus(width=narrow, supervision=supervision),
-        FullyDense(compress=_one_of((max(1, width // 4), max(1, width // 2))), width=width, supervision=supervision),
+        FullyDense(compress=_one_of((narrow, 2 * narrow)), width=width, supervision=supervision),
         Dla(width=narrow, residual=_one_of((False, True))),
         Tiramisu(growth=_one_of((8, 16)), layers=_one_of((2, 4))),
         RefineNet(width=width, chain=_one_of((2, 4))),
