@@ -35,7 +35,7 @@ lint: $(READY)
 	$(PYTHON) -m mypy $(addprefix -p ,$(PACKAGES))
 
 test: lint
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --numprocesses 2 --dist worksteal
 
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'slow and not gpu' --timeout 600
