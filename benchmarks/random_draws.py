@@ -1,8 +1,8 @@
 """Claim: every draw of the spaces of segmenters and detectors builds, trains and costs what is predicted, fast.
 
-500 draws of each preset: each is built, run forwards and backwards at two image sizes, and its multiply-adds, predicted from
-the spec alone on torch's meta device, are compared with what torch's own counter sees of the network. Printed are how many
-draws failed in any of this, and the medians of the times of a draw, of building it, and of its predicted cost.
+500 draws of each preset: each is built, run forwards and backwards at two image sizes, and its multiply-adds, predicted
+from the spec alone on torch's meta device, are compared with what torch's own counter sees of the network. Printed are
+how many draws failed in any of this, and the medians of the times of a draw, of building it, and of its predicted cost.
 
 Bound: no draw fails, and the median of the predicted cost is under 50 ms.
 
