@@ -45,9 +45,7 @@ def cost(architecture: Architecture, input_shape: Sequence[int], outputs: int) -
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):
-            network = architecture.build(input_shape, outputs)
-        return network_cost(network, input_shape)
+        return network_cost(_built(lambda: architecture.build(input_shape, outputs)), input_shape)
 
 
 def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
@@ -75,11 +73,46 @@ def part_cost(make: Callable[[], nn.Module], takes: str, shapes: Sequence[Sequen
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):
-            part = make()
+    def call(part: nn.Module) -> object:
         maps = [torch.zeros(1, *shape, device="meta") for shape in shapes]
-        return _counted(part, lambda: part(maps) if takes == "pyramid" else part(*maps))
+        return part(maps) if takes == "pyramid" else part(*maps)
+
+    return called_cost(make, call)
+
+
+def called_cost(make: Callable[[], nn.Module], call: Callable[[nn.Module], object]) -> Cost:
+    """Counts what a part of a network costs that is called in a way of its own; no generator is touched.
+
+    Args:
+        make: Builds the part; done on torch's meta device.
+        call: Runs the part it is given, on tensors of the meta device.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        part = _built(make)
+        return _counted(part, lambda: call(part))
+
+
+def _built(make: Callable[[], nn.Module]) -> nn.Module:
+    """Builds a network on the meta device, its weights not drawn: there, a draw is dozens of operations in Python."""
+    import torch
+    from torch.nn import init
+    from torch.overrides import TorchFunctionMode
+
+    names = ("normal_", "uniform_", "zero_", "fill_", "copy_")
+    drawn = {getattr(torch.Tensor, name) for name in names}
+    drawn |= {value for name, value in vars(init).items() if name.endswith("_") and callable(value)}
+
+    class Undrawn(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            given = kwargs or {}
+            return (args[0] if args else given["tensor"]) if func in drawn else func(*args, **given)
+
+    with torch.device("meta"), Undrawn():
+        return make()
 
 
 def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:
@@ -124,13 +157,14 @@ def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:
 @contextmanager
 def _evaluated(network: nn.Module) -> Iterator[None]:
     import torch
+    from torch.nn import GroupNorm
     from torch.nn.modules.batchnorm import _BatchNorm
 
     modes = [(module, module.training) for module in network.modules()]
-    norms = [module for module, _ in modes if isinstance(module, _BatchNorm)]
+    norms = [module for module, _ in modes if isinstance(module, _BatchNorm | GroupNorm)]
     network.eval()
     for norm in norms:
-        # On the meta device a batch norm is a dozen operations in Python, half of the time; its shape is its input's.
+        # On the meta device a norm is a dozen operations in Python, half of the time; its shape is its input's.
         norm.forward = torch.empty_like  # type: ignore[method-assign]
     try:
         yield

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from search_spaces.architectures.detector import Detector
 from search_spaces.architectures.resnet import Resnet
-from search_spaces.blocks.heads import GridAnchors, TwoStage
+from search_spaces.blocks.anchors import GridAnchors
+from search_spaces.blocks.cascade import TwoStage
 from search_spaces.blocks.necks import Fpn
+from search_spaces.blocks.regions import RoiAlign
 from search_spaces.build import Architecture
 from search_spaces.errors import SpecError
 from search_spaces.recipe import DetectionRecipe
@@ -24,7 +26,7 @@ Shape = tuple[tuple[int, ...], int]
 BASELINE = Detector(
     backbone=Resnet(depths=(1, 1, 1), widths=(24, 48, 96), stem="strided"),
     neck=Fpn(width=48, skip=1),
-    head=TwoStage(candidates=128, proposals=32, size=5, sampling=1, hidden=128),
+    head=TwoStage(candidates=128, proposals=32, pooling=RoiAlign(size=5, sampling=1), hidden=128),
     anchors=GridAnchors(sizes=(3.0,), scales=(1.0, 2**0.5), ratios=(0.5, 1.0, 2.0)),
 )
 """A network that learns the scenes in minutes on two cores."""
