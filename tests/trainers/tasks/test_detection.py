@@ -8,7 +8,7 @@ from PIL import Image
 
 from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.architectures.detector import Detector
-from search_spaces.blocks.heads import DetectionHead
+from search_spaces.blocks.detection import DetectionHead
 from search_spaces.errors import SpecError
 from search_spaces.recipe import Sgd
 from search_spaces.space import Space
