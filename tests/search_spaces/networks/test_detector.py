@@ -4,15 +4,17 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 from search_spaces.architectures.detector import Detector
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.blocks.anchors import GridAnchors
 from search_spaces.blocks.attention import SqueezeExcitation
-from search_spaces.blocks.cascade import Cascade, HybridCascade, Light, TwoStage
-from search_spaces.blocks.detection import Guided, LightRpn, OneStage, PoolingPyramid, Ssd, Yolo
+from search_spaces.blocks.cascade import Cascade, CascadeHead, HybridCascade, Light, TwoStage
+from search_spaces.blocks.detection import Guided, LightRpn, OneStage, PoolingPyramid, Rpn, Ssd, Yolo
 from search_spaces.blocks.necks import Fpn
 from search_spaces.blocks.regions import DeformableRoi, PsRoiAlign, RoiAlign
+from search_spaces.build import classifier_of
 from tests.search_spaces.networks.checks import assert_exports, assert_trains, total
 
 TINY = Resnet(depths=(1, 1, 1), widths=(4, 6, 8))
@@ -135,3 +137,20 @@ def test_names_of_weights():
         for layer in ("rpn.conv", "rpn.objectness", "rpn.deltas", *stage)
         for part in ("weight", "bias")
     }
+
+
+@pytest.mark.parametrize("head", [*HEADS.values(), Rpn(), LightRpn(width=8)], ids=[*HEADS, "rpn", "light_rpn"])
+def test_the_classifier_is_what_scores_the_classes_of_the_last_stage(head):
+    spec = Detector(backbone=TINY, neck=Fpn(width=8), head=head, anchors=ANCHORS)
+    network, images = spec.build((3, *SIZE), 3).train(), torch.randn(2, 3, *SIZE)
+    layer = classifier_of(network)
+    layers = list(layer) if isinstance(layer, nn.ModuleList) else [layer]
+    before = network.answer(network(images)).logits
+    with torch.no_grad():
+        for one in layers:
+            one.weight.zero_()
+            one.bias.fill_(7.0)
+    after = network.answer(network(images)).logits
+    assert not torch.equal(before, after)
+    # The scores of a cascade are the mean of those of its stages.
+    assert isinstance(head, CascadeHead) or (after == 7).all()

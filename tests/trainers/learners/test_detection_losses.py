@@ -22,10 +22,10 @@ from search_spaces.recipe import (
     SmoothL1,
     UncertaintyWeighting,
 )
-from tests.trainers.detectors import ONE, TWO, model, scenes
+from tests.trainers.detectors import CASCADE, GUIDED, ONE, TWO, model, scenes
 from trainers.determinism import Generators
 from trainers.learners.detection import DetectionLearner
-from trainers.learners.detection_losses import DetectionLosses, softmax_focal
+from trainers.learners.detection_losses import DetectionLosses, loss_names, softmax_focal
 from trainers.tricks.batch import Batch
 from trainers.tricks.loss import sigmoid_focal
 from trainers.tricks.objects import objects_of
@@ -120,7 +120,44 @@ def test_h01_a_second_stage_smooths_over_the_background_too_and_the_first_does_n
         assert found["class_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("head", [ONE, TWO])
+def test_h01_one_choice_with_the_background_is_smoothed_everywhere() -> None:
+    spec = model(Ssd(), label_smoothing=LabelSmoothing(epsilon=0.3), loss=None, assignment=IouAssignment(positive=0.6))
+    losses, found = DetectionLosses(spec, None), _outputs(logits=6)
+    logits, _ = found["out"]  # type: ignore[misc]
+    state = losses._assign(STARTS, BOXES, CLASSES >= 0, None).state
+    labels = torch.where(state == 1, 2, 5)
+    each = F.cross_entropy(logits.transpose(1, 2), labels, reduction="none", label_smoothing=0.3)
+    expected = each[state >= 0].sum() / (state == 1).sum()
+    assert losses(found, BATCH)[1]["class_loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_h01_smoothed_focal_loss_plays_down_each_choice_by_itself() -> None:
+    with Generators(0):
+        logits, labels = torch.randn(2, 7, 4), torch.randint(0, 4, (2, 7))
+    p, target = logits.softmax(-1), torch.full((2, 7, 4), 0.1).scatter(-1, labels.unsqueeze(-1), 0.7)
+    expected = (-target * (1 - p) ** 2 * p.log()).sum(-1) * torch.where(labels == 3, 0.75, 0.25)
+    assert torch.allclose(softmax_focal(logits, labels, 2.0, 0.25, (0.7, 0.1)), expected, atol=1e-6)
+
+
+def test_h01_whether_there_is_an_object_is_not_smoothed() -> None:
+    spec = model(Yolo(hidden=8), loss=None, label_smoothing=LabelSmoothing(epsilon=0.1))
+    losses, found = DetectionLosses(spec, None), _outputs(logits=6)
+    logits, _ = found["out"]  # type: ignore[misc]
+    state = losses._assign(STARTS, BOXES, CLASSES >= 0, None).state
+    there = state == 1
+    objects = F.binary_cross_entropy_with_logits(logits[..., 0], there.float(), reduction="none")[state >= 0].sum()
+    right = torch.tensor([0.02, 0.02, 0.92, 0.02, 0.02]).expand(int(there.sum()), 5)
+    classes = F.binary_cross_entropy_with_logits(logits[there][:, 1:], right, reduction="sum")
+    expected = ((objects + classes) / there.sum()).item()
+    assert losses(found, BATCH)[1]["class_loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+SMALL_MASKS = {"semantic_depth": 1, "masks": True, "mask_depth": 1, "mask_width": 4, "mask_size": 4}
+MASKED = HybridCascade(**{name: value for name, value in dict(CASCADE).items() if name != "kind"}, **SMALL_MASKS)
+PROPOSED = TwoStage(**{name: value for name, value in dict(TWO).items() if name not in ("kind", "rpn")}, rpn=GUIDED)
+
+
+@pytest.mark.parametrize("head", [ONE, TWO, GUIDED, PROPOSED, CASCADE, MASKED])
 def test_h16_losses_are_joined_by_learned_weights_and_those_of_boxes_are_regressions(head: DetectionHead) -> None:
     spec = model(head, uncertainty=UncertaintyWeighting(initial=0.5))
     with Generators(0):
@@ -132,11 +169,14 @@ def test_h16_losses_are_joined_by_learned_weights_and_those_of_boxes_are_regress
     expected = 0.0
     for name, value in parts.items():
         part = value.item() / math.e**0.5 + 0.5
-        expected += part / 2 if name in ("box_loss", "proposal_loss") else part
+        expected += part / 2 if name in ("box_loss", "proposal_loss", "shape_loss") else part
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     with torch.no_grad():
         judged, parts = learner._losses(outputs, batch, sampled=False)
     assert judged.item() == pytest.approx(sum(value.item() for value in parts.values()), rel=1e-5)
+    # Images that are blends do not say what a pixel shows.
+    blended, parts = learner._losses(outputs, replace(batch, instances=None))
+    assert blended.isfinite() and set(parts) == set(loss_names(head))
     loss.backward()
     assert learner.extra is not None and all(weight.grad is not None for weight in learner.extra.parameters())
     assert len(learner.state_dict()["extra"]["uncertainty.log_variance"]) == len(parts)
