@@ -147,7 +147,8 @@ def _positive(size: object) -> bool:
 def classifier_of(network: nn.Module) -> nn.Module | None:
     """Returns the layer whose outputs are the scores of the classes, None where none is known.
 
-    A network names it by a property `classifier_layer`; of others it is the last linear layer.
+    A network names it by a property `classifier_layer`, or an `nn.ModuleList` of such layers; of others it is the last
+    linear layer.
 
     Args:
         network: A network made by `Architecture.build`.

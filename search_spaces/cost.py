@@ -101,13 +101,28 @@ def part_cost(make: Callable[[], nn.Module], takes: str, shapes: Sequence[Sequen
     """
     import torch
 
+    def call(part: nn.Module) -> object:
+        maps = [torch.zeros(1, *shape, device="meta") for shape in shapes]
+        return part(maps) if takes == "pyramid" else part(*maps)
+
+    return called_cost(make, call)
+
+
+def called_cost(make: Callable[[], nn.Module], call: Callable[[nn.Module], object]) -> Cost:
+    """Counts what a part of a network costs that is called in a way of its own; no generator is touched.
+
+    Args:
+        make: Builds the part; done on torch's meta device.
+        call: Runs the part it is given, on tensors of the meta device.
+    """
+    import torch
+
     from search_spaces.meta import ShapesOnly
 
     with torch.random.fork_rng(devices=[]):
         with torch.device("meta"), ShapesOnly():
             part = make()
-        maps = [torch.zeros(1, *shape, device="meta") for shape in shapes]
-        return _counted(part, lambda: part(maps) if takes == "pyramid" else part(*maps))
+        return _counted(part, lambda: call(part))
 
 
 def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:

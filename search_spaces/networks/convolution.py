@@ -26,6 +26,17 @@ class BatchNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
+class GroupNorm(nn.GroupNorm):
+    """Group norm that also takes one value a group, which has no variance: what comes out is the bias.
+
+    This happens on maps of one position with a channel a group, where `nn.GroupNorm` raises for a single image.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns `x` (N, C, H, W) normalised."""
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
 def padding(plan: ConvPlan) -> tuple[int, int]:
     """Returns the zeros on each side, vertical and horizontal, with which a map keeps ceil(size / stride)."""
     return plan.dilation * ((plan.kernel[0] - 1) // 2), plan.dilation * ((plan.kernel[1] - 1) // 2)
@@ -94,7 +105,7 @@ def group_norm(channels: int, groups: int = 32) -> nn.GroupNorm:
 
     Paper: Wu & He, 2018, arXiv 1803.08494, section 4 (32 groups).
     """
-    return nn.GroupNorm(math.gcd(groups, channels), channels)
+    return GroupNorm(math.gcd(groups, channels), channels)
 
 
 def resized(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
@@ -107,6 +118,8 @@ def resized(x: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
     """
     if tuple(x.shape[2:]) == tuple(size):
         return x
+    if x.is_meta:  # there, interpolation is a hundred operations in Python
+        return x.new_empty(*x.shape[:2], *size)
     if mode == "nearest":
         return F.interpolate(x, size=size, mode="nearest")
     return F.interpolate(x, size=size, mode=mode, align_corners=False)

@@ -73,6 +73,36 @@ def decode(deltas: Tensor, anchors: Tensor, weights: Sequence[float] = (1.0, 1.0
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
+def cell_deltas(numbers: Tensor, sizes: Tensor, steps: Tensor) -> Tensor:
+    """Returns the deltas from anchors that numbers of cells stand for, so that a centre never leaves its own cell.
+
+    The centre lies at sigmoid(tx) and sigmoid(ty) across the cell, whose middle is that of the anchor; width and height
+    are those of the anchor times exp(tw) and exp(th).
+
+    Args:
+        numbers: (tx, ty, tw, th), (..., 4).
+        sizes: Width and height of the anchors, (..., 2).
+        steps: Side of the cells, in the same unit, (..., 1).
+
+    Returns:
+        What `decode` makes the boxes of, (..., 4).
+
+    Paper: Redmon & Farhadi, 2018, arXiv 1804.02767, section 2.1.
+    """
+    offset = (numbers[..., :2].sigmoid() - 0.5) * steps / sizes
+    return torch.cat([offset, numbers[..., 2:]], dim=-1)
+
+
+def at_least_a_pixel(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
+    """Returns boxes (..., 4) within an image of `image_size` (H, W), none of them thinner than a pixel.
+
+    A box of no size could not be coded: the logarithm of its sides is infinite.
+    """
+    boxes = clip(boxes, image_size)
+    low = boxes[..., :2].minimum(boxes.new_tensor([image_size[1] - 1.0, image_size[0] - 1.0]))
+    return torch.cat([low, boxes[..., 2:].maximum(low + 1)], dim=-1)
+
+
 def _centre_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
 
@@ -87,7 +117,7 @@ def clip(boxes: Tensor, image_size: Sequence[int]) -> Tensor:
 def anchor_boxes(
     image_size: Sequence[int],
     strides: Sequence[int],
-    shapes: Sequence[Sequence[tuple[float, float]]],
+    shapes: Sequence[Sequence[Sequence[float]]],
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Returns the anchors of an image: level by level, row by row, column by column, shape by shape.
@@ -98,18 +128,23 @@ def anchor_boxes(
     Args:
         image_size: Height and width of the image, in pixels.
         strides: Pixels for a step on each level.
-        shapes: Width and height of the anchors of a position, for each level, in pixels.
+        shapes: Width and height of the anchors of a position, for each level, in pixels; two more numbers say by how
+            much an anchor's middle lies to the right of the centre, and below it.
         device: Where the result lies.
 
     Returns:
         Boxes (A, 4) in float32.
     """
     height, width = image_size
+    if torch.device(device or "cpu").type == "meta":
+        places = [-(-height // stride) * -(-width // stride) for stride in strides]
+        return torch.empty(sum(n * len(sides) for n, sides in zip(places, shapes, strict=True)), 4, device="meta")
     levels = []
     for stride, sides in zip(strides, shapes, strict=True):
         x = (torch.arange(-(-width // stride), device=device, dtype=torch.float32) + 0.5) * stride
         y = (torch.arange(-(-height // stride), device=device, dtype=torch.float32) + 0.5) * stride
         centres = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=-1).reshape(-1, 1, 2)
-        half = torch.tensor(sides, device=device, dtype=torch.float32) / 2
-        levels.append(torch.cat([centres - half, centres + half], dim=-1).reshape(-1, 4))
+        rows = torch.tensor([[*shape, 0.0, 0.0][:4] for shape in sides], device=device, dtype=torch.float32)
+        half, middles = rows[:, :2] / 2, centres + rows[:, 2:]
+        levels.append(torch.cat([middles - half, middles + half], dim=-1).reshape(-1, 4))
     return torch.cat(levels)

@@ -13,7 +13,18 @@ from typing import Any
 
 from search_spaces.domains import Categorical, Float
 from search_spaces.recipe.augment import Cutout, Erasing, Normalize
-from search_spaces.recipe.boxes import BalancedSampling, Ciou, Diou, Giou, Iou, IouAssignment, SmoothL1
+from search_spaces.recipe.boxes import (
+    BalancedSampling,
+    Ciou,
+    Diou,
+    Giou,
+    HardNegatives,
+    Iou,
+    IouAssignment,
+    LooseAssignment,
+    ScaleCompensation,
+    SmoothL1,
+)
 from search_spaces.recipe.color import Color, PcaColor
 from search_spaces.recipe.distillation import (
     Distillation,
@@ -254,8 +265,8 @@ def recipe_detection(epochs: int = 8, transfer: TransferData = None) -> Detectio
         loss=_maybe(Focal),
         box_loss=_one_of(*_each(SmoothL1, Iou, Giou, Diou, Ciou)),
         uncertainty=_maybe(UncertaintyWeighting),
-        assignment=varied(IouAssignment),
-        sampling=_maybe(BalancedSampling),
+        assignment=_one_of(*_each(IouAssignment, LooseAssignment, ScaleCompensation)),
+        sampling=_maybe(BalancedSampling, HardNegatives),
         region_sampling=varied(BalancedSampling),
         suppression=hole(
             Categorical({**suppressions, "diou_nms": varied(DiouNms), "weighted_nms": varied(WeightedNms)})

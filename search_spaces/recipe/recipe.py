@@ -11,7 +11,16 @@ from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError
 from search_spaces.messages import located
 from search_spaces.recipe.augment import Cutout, Erasing, Normalize
-from search_spaces.recipe.boxes import Assignment, BalancedSampling, BoxLoss, IouAssignment, SmoothL1
+from search_spaces.recipe.boxes import (
+    Assignment,
+    BalancedSampling,
+    BoxLoss,
+    CascadeLoss,
+    GuidedLoss,
+    IouAssignment,
+    Sampling,
+    SmoothL1,
+)
 from search_spaces.recipe.color import Color, PcaColor
 from search_spaces.recipe.distillation import Distillation
 from search_spaces.recipe.ensemble import Ensemble
@@ -178,16 +187,20 @@ class DetectionRecipe(ImageRecipe):
     mix: Hole[Mix | None] = None
 
     loss: Hole[Loss | None] = Focal()
-    """Of the classes of anchors, each by itself; None: cross-entropy. A second stage has cross-entropy of all."""
+    """Of the classes of anchors; None: cross-entropy. Stages that look at regions have cross-entropy of all classes."""
     label_smoothing: Hole[LabelSmoothing | None] = None
-    """Of anchors with an object; in a second stage of all proposals, with the background as a class of its own."""
+    """Of anchors with an object; where the background is a class of its own, as in later stages, of all that counts."""
     box_loss: Hole[BoxLoss] = SmoothL1()
     uncertainty: Hole[UncertaintyWeighting | None] = None
     assignment: Hole[Assignment] = IouAssignment()
-    sampling: Hole[BalancedSampling | None] = None
+    sampling: Hole[Sampling | None] = None
+    guided: Hole[GuidedLoss] = GuidedLoss()
+    """Of a guided head, or of guided proposals; without one it is not used."""
     region_assignment: Hole[Assignment] = IouAssignment(positive=0.5, negative=0.5, low_quality=False)
     """Of the proposals of a second stage; without one it is not used, nor is `region_sampling`."""
     region_sampling: Hole[BalancedSampling] = BalancedSampling(number=128, positive=0.25)
+    cascade: Hole[CascadeLoss] = CascadeLoss()
+    """Of the stages behind a second one, a semantic branch and masks; without them it is not used."""
     suppression: Hole[Suppression] = HardNms()
     prediction: Hole[Prediction | None] = None
 

@@ -159,11 +159,13 @@ class SupervisedNetwork(nn.Module):
         return {"out": out, "aux": self.aux(low)} if self.training else out
 
 
-# Networks for tricks that need what those of the small tasks do not have: an output, or a second stage.
+# Networks for tricks that need what those of the small tasks do not have: an output, or another head.
 NETWORKS: dict[tuple[str, str], Spec] = {
     ("pairwise_distillation", "classification"): Resnet(depths=(1,), widths=(6,), stem="cifar"),
     ("deep_supervision", "classification"): Supervised(),
     ("dropout", "detection"): detectors.network(detectors.TWO),
+    ("guided_loss", "detection"): detectors.network(detectors.GUIDED),
+    ("cascade_loss", "detection"): detectors.network(detectors.CASCADE),
 }
 
 

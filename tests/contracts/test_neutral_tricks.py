@@ -39,10 +39,12 @@ from search_spaces.recipe import (
     Flip,
     Focal,
     GradualWarmup,
+    HardNegatives,
     HardNms,
     HolisticDistillation,
     IouCrop,
     LabelSmoothing,
+    LooseAssignment,
     Mixup,
     MultiScale,
     MultiScaleTest,
@@ -57,6 +59,7 @@ from search_spaces.recipe import (
     ResolutionStages,
     Ricap,
     Rotation,
+    ScaleCompensation,
     SoftDistillation,
     SoftNms,
     Staged,
@@ -119,6 +122,9 @@ NEUTRAL: list[tuple[Trick, dict[str, Any]]] = [
     (MultiScaleTest(scales=(1.0,), flip=False), {}),
     (SoftNms(form="linear", threshold=1.0, floor=0.0), EVERYTHING),
     (DiouNms(threshold=1.0), EVERYTHING),
+    (LooseAssignment(small=0.5), {}),
+    (ScaleCompensation(positive=0.5, negative=0.4, low_quality=True, least=1.0), {}),
+    (HardNegatives(ratio=1e9, least=10**9), {}),
 ]
 # The same for tricks whose neutral setting depends on the task.
 OF_A_TASK: list[type[Trick]] = [
@@ -132,7 +138,7 @@ ALWAYS = "a recipe always has one"
 # What has no setting that changes nothing.
 NEVER = {
     **dict.fromkeys(("sgd", "adam", "adamw", "adabound", "constant", "hard_nms", "iou_assignment"), ALWAYS),
-    **dict.fromkeys(("smooth_l1", "iou", "giou", "diou", "ciou"), ALWAYS),
+    **dict.fromkeys(("smooth_l1", "iou", "giou", "diou", "ciou", "guided_loss", "cascade_loss"), ALWAYS),
     **dict.fromkeys(("auto_augment", "rand_augment", "trivial_augment"), "every image gets an operation"),
     **dict.fromkeys(("xavier", "kaiming", "orthogonal"), "weights are always drawn anew"),
     **dict.fromkeys(("arcface", "angular_softmax"), "rows of the classifier have length 1 whatever the margin is"),

@@ -13,8 +13,11 @@ from search_spaces.architectures.detector import Detector
 from search_spaces.architectures.recurrent import Recurrent
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.architectures.segmenter import Segmenter, segmenter
+from search_spaces.blocks.anchors import GridAnchors
+from search_spaces.blocks.cascade import TwoStage
 from search_spaces.blocks.decoders import DeepLabV3Plus
-from search_spaces.blocks.heads import GridAnchors, Head3x3Then1x1, OneStage, TwoStage
+from search_spaces.blocks.detection import OneStage
+from search_spaces.blocks.heads import Head3x3Then1x1
 from search_spaces.blocks.necks import Fpn
 from search_spaces.build import Architecture, Node, Shape, classifier_of, set_drop_path, set_progress
 from search_spaces.domains import Categorical

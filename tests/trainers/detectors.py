@@ -4,8 +4,11 @@ from typing import Any
 
 from search_spaces.architectures.detector import Detector
 from search_spaces.architectures.resnet import Resnet
-from search_spaces.blocks.heads import DetectionHead, GridAnchors, OneStage, TwoStage
+from search_spaces.blocks.anchors import GridAnchors
+from search_spaces.blocks.cascade import Cascade, TwoStage
+from search_spaces.blocks.detection import DetectionHead, Guided, OneStage
 from search_spaces.blocks.necks import Fpn
+from search_spaces.blocks.regions import RoiAlign
 from search_spaces.recipe import AdamW, DetectionRecipe
 from trainers.data.pictures import DetectionSet
 from trainers.data.scenes import Scenes
@@ -13,7 +16,9 @@ from trainers.tasks.detection import Detection, DetectionModel
 from trainers.trial import Report, TrialContext
 
 ONE = OneStage(depth=1)
-TWO = TwoStage(candidates=48, proposals=16, hidden=24, size=3, sampling=1)
+TWO = TwoStage(candidates=48, proposals=16, hidden=24, pooling=RoiAlign(size=3, sampling=1))
+CASCADE = Cascade(candidates=32, proposals=8, hidden=16, pooling=RoiAlign(size=3, sampling=1), stages=2)
+GUIDED = Guided(depth=0)
 HEADS: dict[str, DetectionHead] = {"one_stage": ONE, "two_stage": TWO}
 
 

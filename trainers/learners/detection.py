@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.architectures.detector import Detector
+from search_spaces.blocks.cascade import HybridCascade
 from trainers.data.pictures import DetectionSet
 from trainers.data.splits import Part
 from trainers.learners.base import Learner
-from trainers.learners.detection_losses import DetectionLosses
+from trainers.learners.detection_losses import DetectionLosses, loss_names
 from trainers.learners.finder import Finder
 from trainers.learners.images import Picked, Pixels
 from trainers.learners.restored import restored
@@ -40,9 +40,12 @@ class BoxedImages(Pixels):
         rows: (N,) rows of it, from 0 to N - 1 here.
         device: Where the images are wanted.
         channels_last: Their layout in memory.
+        shown: Whether batches say which object each pixel shows, if the data do.
     """
 
-    def __init__(self, data: DetectionSet, rows: NDArray[np.int64], device: str, channels_last: bool) -> None:
+    def __init__(
+        self, data: DetectionSet, rows: NDArray[np.int64], device: str, channels_last: bool, shown: bool = False
+    ) -> None:
         super().__init__(data, rows, device, channels_last)
         self.truth = Truth(data.boxes[rows], data.labels[rows], data.difficult[rows], data.crowd[rows])
         self.classes = data.classes
@@ -51,6 +54,8 @@ class BoxedImages(Pixels):
         ignored = self.truth.difficult | self.truth.crowd
         # Objects that do not count have the weight 0.
         self._weights = torch.from_numpy(1 - ignored.astype(np.float32)).to(device) if ignored.any() else None
+        instances = data.instances if shown else None
+        self._instances = None if instances is None else Picked(instances, rows, device)
 
     def all(self) -> Tensor:
         """Returns the (N, C, H, W) images of all rows."""
@@ -59,7 +64,9 @@ class BoxedImages(Pixels):
     def batch(self, rows: Tensor) -> Batch:
         """Returns the images of n rows with their boxes."""
         own = None if self._weights is None else self._weights[rows]
-        return Batch(self[rows], boxes=self._boxes[rows], classes=self._labels[rows], weights=own, rows=rows)
+        shown = None if self._instances is None else self._instances[rows].long()
+        boxes, classes = self._boxes[rows], self._labels[rows]
+        return Batch(self[rows], boxes=boxes, classes=classes, weights=own, instances=shown, rows=rows)
 
 
 class DetectionLearner(Learner):
@@ -80,11 +87,11 @@ class DetectionLearner(Learner):
         data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
         rows = weight_rows(recipe, data.rows(Part.TRAIN))
-        self._train = BoxedImages(data, rows, device, recipe.channels_last)
-        self._val = BoxedImages(data, data.rows(Part.VAL), device, recipe.channels_last)
-        # Which object a pixel shows is of use to copies of objects alone.
-        shown = data.instances if recipe.copy_paste is not None else None
-        self._instances = None if shown is None else Picked(shown, rows, device)
+        # Which object a pixel shows is of use to copies of objects, and to heads that learn it.
+        learned = _shown(spec, data)
+        shown = learned or recipe.copy_paste is not None
+        self._train = BoxedImages(data, rows, device, recipe.channels_last, shown)
+        self._val = BoxedImages(data, data.rows(Part.VAL), device, recipe.channels_last, learned)
         self.sampler = make_sampler(recipe, lambda: rows_of(data, rows), len(rows), seed, device)
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
         join = _uncertainty(spec, device)
@@ -94,10 +101,7 @@ class DetectionLearner(Learner):
 
     def batch(self, rows: Tensor) -> Batch:
         """Returns the images and boxes of some rows, changed as the recipe says."""
-        batch = self._train.batch(rows)
-        if self._instances is not None:
-            batch = replace(batch, instances=self._instances[rows].long())
-        return self._changes(batch)
+        return self._changes(self._train.batch(rows))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the sum of the losses of classes and boxes, and each of them."""
@@ -109,14 +113,11 @@ class DetectionLearner(Learner):
 
 
 def _uncertainty(spec: DetectionModel, device: str) -> nn.Module | None:
-    """Returns what weighs the losses that a network of one stage or two has; errors of boxes are regressions."""
+    """Returns what weighs the losses that a network has."""
     if spec.recipe.uncertainty is None:
         return None
     assert isinstance(spec.architecture, Detector)
-    losses = {"class_loss": False, "box_loss": True}
-    if spec.architecture.head.stages == 2:
-        losses = {"objectness_loss": False, "proposal_loss": True, **losses}
-    made: nn.Module = implementation(spec.recipe.uncertainty)(losses, device)
+    made: nn.Module = implementation(spec.recipe.uncertainty)(loss_names(spec.architecture.head), device)
     return made
 
 
@@ -175,4 +176,17 @@ def figures_of_checkpoint(spec: DetectionModel, checkpoint: str, data: Detection
 
 def images_of(spec: DetectionModel, data: DetectionSet, rows: NDArray[np.int64]) -> BoxedImages:
     """Returns some rows of a set on the CPU, normalised as the recipe says."""
-    return BoxedImages(normalized(spec.recipe, data), rows, "cpu", channels_last=False)
+    return BoxedImages(normalized(spec.recipe, data), rows, "cpu", channels_last=False, shown=_shown(spec, data))
+
+
+def _shown(spec: DetectionModel, data: DetectionSet) -> bool:
+    """Whether the head learns which object each pixel shows.
+
+    Raises:
+        ValueError: It needs to, and the data do not say so.
+    """
+    assert isinstance(spec.architecture, Detector)
+    head = spec.architecture.head
+    if isinstance(head, HybridCascade) and head.masks and data.instances is None:
+        raise ValueError("masks need data that say which object each pixel shows; set masks of the head to false")
+    return isinstance(head, HybridCascade) and (head.masks or head.semantic)

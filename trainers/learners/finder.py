@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.architectures.detector import Detector
+from search_spaces.blocks.detection import Scores
 from search_spaces.operators.boxes import clip, decode
 from search_spaces.recipe import MultiScaleTest
 from trainers.metrics_detection import MOST
@@ -35,7 +36,7 @@ class Finder:
     def __init__(self, spec: DetectionModel, network: Any) -> None:
         assert isinstance(spec.architecture, Detector)
         self.network = network
-        self._architecture, self._head = spec.architecture, spec.architecture.head
+        self._reading = spec.architecture.head.readings()[-1]
         self._suppress = implementation(spec.recipe.suppression)
         self._test = spec.recipe.prediction
 
@@ -80,20 +81,30 @@ class Finder:
 
     def _candidates(self, found: dict[str, Any], size: tuple[int, int]) -> Found:
         """The best boxes of one view, each for its best classes."""
-        if self._head.stages == 1:
-            logits, deltas = found["out"]
-            scores = logits.float().sigmoid()
-            starts = self._architecture.anchor_boxes(size, logits.device).expand(len(logits), -1, -1)
-        else:
-            starts = found["proposals"].nan_to_num()
-            logits, deltas = self.network.roi_outputs(found["pyramid"], starts)
-            scores = logits.float().softmax(-1)[..., :-1]
+        logits, deltas, starts = self.network.answer(found)
+        scores = class_scores(logits, self._reading.scores)
+        starts = starts.expand(len(logits), -1, -1)
         count = scores.shape[-1]
         # What diverged finds nothing.
         best, places = scores.nan_to_num().flatten(1).topk(min(_CANDIDATES, scores[0].numel()), dim=1)
         which = (places // count).unsqueeze(-1).expand(-1, -1, 4)
-        boxes = decode(deltas.gather(1, which), starts.gather(1, which), self._head.delta_weights)
+        boxes = decode(deltas.gather(1, which), starts.gather(1, which), self._reading.weights)
         return clip(boxes, size).nan_to_num(), best * (best >= _LEAST), places % count
+
+
+def class_scores(logits: Tensor, scores: Scores) -> Tensor:
+    """Returns the scores (N, A, K) of the classes, in [0, 1].
+
+    Args:
+        logits: (N, A, L).
+        scores: How they are read, see `search_spaces.blocks.detection.Reading`.
+    """
+    logits = logits.float()
+    if scores == "softmax":
+        return logits.softmax(-1)[..., :-1]
+    if scores == "objectness":
+        return logits[..., :1].sigmoid() * logits[..., 1:].sigmoid()
+    return logits.sigmoid()
 
 
 def _best(boxes: Tensor, scores: Tensor, classes: Tensor, count: int) -> Found:

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from search_spaces.architectures.detector import Detector
 from search_spaces.architectures.resnet import Resnet
-from search_spaces.blocks.heads import GridAnchors, TwoStage
+from search_spaces.blocks.anchors import GridAnchors
+from search_spaces.blocks.cascade import RegionHead, TwoStage
+from search_spaces.blocks.detection import DetectionHead
 from search_spaces.blocks.necks import Fpn
+from search_spaces.blocks.regions import RoiAlign
 from search_spaces.build import Architecture
 from search_spaces.errors import SpecError
 from search_spaces.recipe import DetectionRecipe
@@ -27,7 +30,7 @@ Shape = tuple[tuple[int, ...], int]
 BASELINE = Detector(
     backbone=Resnet(depths=(1, 1, 1), widths=(24, 48, 96), stem="strided"),
     neck=Fpn(width=48, skip=1),
-    head=TwoStage(candidates=128, proposals=32, size=5, sampling=1, hidden=128),
+    head=TwoStage(candidates=128, proposals=32, pooling=RoiAlign(size=5, sampling=1), hidden=128),
     anchors=GridAnchors(sizes=(3.0,), scales=(1.0, 2**0.5), ratios=(0.5, 1.0, 2.0)),
 )
 """A network that learns the scenes in minutes on two cores."""
@@ -78,8 +81,7 @@ class Detection(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing of one class without background, and tricks that no choice can use."""
-        head = getattr(getattr(template, "architecture", None), "head", None)
-        refuse_smoothing(template, shape[1] + (getattr(head, "stages", 2) == 2))
+        refuse_smoothing(template, shape[1] + _knows_background(getattr(template, "architecture", None)))
         refuse(self, template, shape)
 
     def static_metrics(self, spec: DetectionModel, shape: Shape) -> dict[str, float]:
@@ -112,3 +114,11 @@ class Detection(Task):
 
         finder = finder_of_checkpoint(spec, checkpoint, data)
         return detection(finder, lambda rows: images_of(spec, data, rows).all(), data)
+
+
+def _knows_background(architecture: Any) -> bool:
+    """Whether the background may be a class of its own in what is learned of the classes, for some choice of a head."""
+    head = getattr(architecture, "head", None)
+    if isinstance(head, RegionHead) or not isinstance(head, DetectionHead):
+        return True
+    return head.readings()[-1].scores not in ("sigmoid", "objectness")

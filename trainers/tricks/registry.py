@@ -32,7 +32,9 @@ What an implementation is called with, after its spec, depends on its family:
 | `EarlyStopping` | nothing | an object with `update`, `state_dict`, `load_state_dict` |
 | `BoxLoss` | (n, 4) deltas, right boxes, anchors, and the weights of deltas | (n,) losses |
 | `Assignment` | candidates, (N, M, 4) boxes, which of them count, which are ignored | `Assigned` |
-| `BalancedSampling` | (N, A) states of an `Assigned` | (N, A) whether each counts |
+| `Sampling` | (N, A) states of an `Assigned`, and what each candidate costs | (N, A) whether each counts |
+| `GuidedLoss` | implementation of an `Assignment`, outputs, `Objects` | losses by name |
+| `CascadeLoss` | number of a stage | `StagePlan` |
 | `Suppression` | (N, n, 4) boxes, (N, n) scores and classes | boxes, and scores, 0 where dropped |
 """
 
@@ -55,6 +57,7 @@ _MODULES = (
     "trainers.tricks.assignment",
     "trainers.tricks.augment",
     "trainers.tricks.boxes",
+    "trainers.tricks.cascade",
     "trainers.tricks.color",
     "trainers.tricks.copy_paste",
     "trainers.tricks.distillation",
@@ -63,6 +66,7 @@ _MODULES = (
     "trainers.tricks.evaluation",
     "trainers.tricks.gates",
     "trainers.tricks.geometry",
+    "trainers.tricks.guided",
     "trainers.tricks.initialization",
     "trainers.tricks.loss",
     "trainers.tricks.margin",

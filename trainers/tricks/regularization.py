@@ -17,7 +17,7 @@ from trainers.tricks.registry import implements
 
 @implements(Dropout)
 def dropout(spec: Dropout, network: nn.Module) -> None:
-    """Hooks dropout before the layer that scores the classes; names and number of weights stay.
+    """Hooks dropout before the layer, or layers, that score the classes; names and number of weights stay.
 
     Raises:
         ValueError: The network does not say which layer that is, and has no linear one.
@@ -31,7 +31,8 @@ def dropout(spec: Dropout, network: nn.Module) -> None:
         dropped = F.dropout2d if inputs[0].dim() == 4 else F.dropout
         return (dropped(inputs[0], spec.rate, module.training), *inputs[1:])
 
-    classifier.register_forward_pre_hook(drop)
+    for layer in classifier if isinstance(classifier, nn.ModuleList) else (classifier,):
+        layer.register_forward_pre_hook(drop)
 
 
 @implements(DropPath)

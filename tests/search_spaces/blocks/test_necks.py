@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from search_spaces.blocks.anchors import GridAnchors
 from search_spaces.blocks.base import Feature, Neck
 from search_spaces.blocks.context import Cpm, Ssh
 from search_spaces.blocks.fusion import Add, CascadeFusion, Concat
-from search_spaces.blocks.heads import GridAnchors
 from search_spaces.blocks.necks import Cem, Fpn, Levelwise
 from search_spaces.errors import SpecError
 

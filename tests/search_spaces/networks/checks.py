@@ -8,11 +8,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def total(found) -> Tensor:
-    """The sum of squares of all tensors among outputs, features and states left out."""
+    """The sum of squares of all tensors among outputs; what does not learn, features and states are left out."""
     if isinstance(found, Tensor):
         return found.float().square().sum()
     if isinstance(found, dict):
-        skipped = ("features", "pyramid", "proposals", "state")
+        skipped = ("features", "pyramid", "proposals", "starts", "image_size", "state")
         return sum(total(value) for name, value in found.items() if name.partition("/")[0] not in skipped)
     return sum(map(total, found))
 

@@ -4,7 +4,16 @@ import math
 
 import torch
 
-from search_spaces.operators.boxes import anchor_boxes, area, clip, decode, encode, iou_matrix
+from search_spaces.operators.boxes import (
+    anchor_boxes,
+    area,
+    at_least_a_pixel,
+    cell_deltas,
+    clip,
+    decode,
+    encode,
+    iou_matrix,
+)
 
 
 def _boxes(n: int, seed: int = 0) -> torch.Tensor:
@@ -60,3 +69,36 @@ def test_anchors_stand_level_by_level_row_by_row_shape_by_shape():
 def test_the_published_number_of_default_boxes_of_yolo():
     # 416 x 416 at strides 8, 16, 32 with three anchors a position: 10,647.
     assert len(anchor_boxes((416, 416), (8, 16, 32), (((1.0, 1.0),) * 3,) * 3)) == 10647
+
+
+def test_anchors_may_lie_off_the_middle_of_a_position():
+    found = anchor_boxes((8, 16), (8,), (((2, 4), (2, 4, 1.0, -2.0)),))
+    assert found.tolist() == [[3, 2, 5, 6], [4, 0, 6, 4], [11, 2, 13, 6], [12, 0, 14, 4]]
+    with_device = anchor_boxes((9, 17), (8, 16), (((2, 4), (6, 6)), ((10, 20, 0.0, 0.0),)), "meta")
+    assert with_device.shape == (2 * 2 * 3 + 1 * 2, 4)
+
+
+def test_f04_zeros_are_the_middle_of_a_cell_and_the_size_of_its_anchor():
+    anchors = anchor_boxes((16, 16), (8,), (((10, 6), (3, 5)),))
+    sizes, steps = anchors[:, 2:] - anchors[:, :2], torch.full((8, 1), 8.0)
+    assert torch.equal(decode(cell_deltas(torch.zeros(8, 4), sizes, steps), anchors), anchors)
+    # b_xy = (sigmoid(t) + c) s, b_wh = p exp(t).
+    rng = torch.Generator().manual_seed(0)
+    t = torch.randn(8, 4, generator=rng)
+    boxes = decode(cell_deltas(t, sizes, steps), anchors)
+    cells = torch.tensor([[x, y] for y in (0.0, 1) for x in (0.0, 1) for _ in range(2)])
+    assert torch.allclose((boxes[:, :2] + boxes[:, 2:]) / 2, (t[:, :2].sigmoid() + cells) * 8, atol=1e-5)
+    assert torch.allclose(boxes[:, 2:] - boxes[:, :2], sizes * t[:, 2:].exp(), atol=1e-4)
+
+
+def test_f04_a_middle_never_leaves_its_cell():
+    far = torch.tensor([[99.0, -99.0, 0, 0]])
+    box = decode(
+        cell_deltas(far, torch.tensor([[10.0, 10.0]]), torch.tensor([[8.0]])), torch.tensor([[-1.0, -1, 9, 9]])
+    )
+    assert box.tolist() == [[3, -5, 13, 5]]
+
+
+def test_no_box_is_thinner_than_a_pixel_or_outside_of_the_image():
+    found = at_least_a_pixel(torch.tensor([[5.0, 5, 5, 9], [40, -9, 50, -5], [-3, -3, 99, 99]]), (20, 30))
+    assert found.tolist() == [[5, 5, 6, 9], [29, 0, 30, 1], [0, 0, 30, 20]]

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from search_spaces.operators import roi_align as module
-from search_spaces.operators.roi_align import box_levels, plain_roi_align, roi_align
+from search_spaces.operators.roi_align import (
+    box_levels,
+    plain_ps_roi_align,
+    plain_roi_align,
+    ps_roi_align,
+    roi_align,
+)
 
 
 def _at(plane: torch.Tensor, y: float, x: float) -> float:
@@ -98,3 +104,81 @@ def test_a_compiled_operator_is_used_where_there_is_one(monkeypatch):
     boxes = torch.tensor([[[1.0, 2, 30, 40], [0, 0, 60, 62]], [[5, 5, 63, 63], [1, 1, 9, 9]]])
     assert torch.allclose(roi_align(maps, boxes, (2, 4), 3, 2), plain_roi_align(maps, boxes, (2, 4), 3, 2))
     assert calls == [(2, 0.5, True), (2, 0.25, True)]
+
+
+def _sensitive_loop(maps: torch.Tensor, box: torch.Tensor, stride: float, size: int, sampling: int) -> torch.Tensor:
+    """Cell (i, j) of each channel reads the map of its own."""
+    channels = maps.shape[0] // size**2
+    out = torch.zeros(channels, size, size)
+    for c in range(channels):
+        for i in range(size):
+            for j in range(size):
+                out[c, i, j] = _loop(maps[(c * size + i) * size + j], box, stride, size, sampling)[i, j]
+    return out
+
+
+@pytest.mark.parametrize("sampling", [1, 2])
+def test_d11_position_sensitive_equals_the_loop(sampling):
+    rng = torch.Generator().manual_seed(0)
+    maps = torch.rand(2, 2 * 9, 7, 9, generator=rng)
+    boxes = torch.tensor([[3.0, 5, 22, 17], [-9, -7, 11, 40], [6, 6, 6, 6]])
+    boxes = torch.stack([boxes, boxes.flip(0)])
+    found = plain_ps_roi_align((maps,), boxes, (4,), 3, sampling)
+    assert found.shape == (2, 3, 2, 3, 3)
+    for n in range(2):
+        for p in range(3):
+            assert torch.allclose(found[n, p], _sensitive_loop(maps[n], boxes[n, p], 4, 3, sampling), atol=1e-5)
+
+
+def test_a20_a_cell_returns_what_its_own_map_holds():
+    values = torch.arange(8.0)
+    maps = values.view(1, 8, 1, 1).expand(1, 8, 16, 16)
+    found = ps_roi_align((maps,), torch.tensor([[[8.0, 16, 36, 44]]]), (4,), 2)
+    # 8 maps and 2x2 cells: 2 channels.
+    assert found.shape == (1, 1, 2, 2, 2)
+    assert torch.allclose(found[0, 0], values.view(2, 2, 2))
+
+
+def test_d11_a_compiled_operator_is_used_where_there_is_one(monkeypatch):
+    def stand_in(x, rois, size, scale, sampling):
+        images = rois[:, 0].long()
+        return plain_ps_roi_align((x[images],), rois[:, None, 1:], (round(1 / scale),), size, sampling)[:, 0]
+
+    monkeypatch.setattr(module, "compiled", lambda: type("Ops", (), {"ps_roi_align": staticmethod(stand_in)}))
+    rng = torch.Generator().manual_seed(0)
+    maps = [torch.rand(2, 18, 64 // s, 64 // s, generator=rng) for s in (2, 4)]
+    boxes = torch.tensor([[[1.0, 2, 30, 40], [0, 0, 60, 62]], [[5, 5, 63, 63], [1, 1, 9, 9]]])
+    assert torch.allclose(ps_roi_align(maps, boxes, (2, 4), 3, 2), plain_ps_roi_align(maps, boxes, (2, 4), 3, 2))
+
+
+def test_d10_cells_that_do_not_move_are_those_of_roi_align():
+    rng = torch.Generator().manual_seed(0)
+    maps = [torch.rand(2, 3, 64 // s, 64 // s, generator=rng) for s in (2, 4)]
+    boxes = torch.tensor([[[1.0, 2, 30, 40], [0, 0, 60, 62]], [[5, 5, 63, 63], [1, 1, 9, 9]]])
+    still = plain_roi_align(maps, boxes, (2, 4), 3, 2, torch.zeros(2, 2, 3, 3, 2))
+    assert torch.equal(still, plain_roi_align(maps, boxes, (2, 4), 3, 2))
+
+
+def test_d10_a_moved_cell_reads_what_lies_there_and_the_move_learns():
+    x = torch.arange(32.0).expand(32, -1)
+    maps = torch.stack([x, x.T])[None]
+    offsets = torch.zeros(1, 1, 2, 2, 2)
+    offsets[0, 0, 0, 1] = torch.tensor([8.0, -4.0])  # pixels of the image: two columns on, one row back
+    offsets.requires_grad_()
+    box = torch.tensor([[[32.0, 32, 64, 64]]])
+    plain, moved = (plain_roi_align((maps,), box, (4,), 2, 2, o)[0, 0] for o in (None, offsets))
+    change = torch.zeros(2, 2, 2)
+    change[:, 0, 1] = torch.tensor([2.0, -1.0])
+    assert torch.allclose(moved - plain, change, atol=1e-5)
+    moved[0].sum().backward()
+    # A pixel of the image is a quarter of a column.
+    assert torch.allclose(offsets.grad[0, 0, ..., 0], torch.full((2, 2), 0.25)) and not offsets.grad[..., 1].any()
+
+
+def test_d09_the_greatest_point_of_a_cell():
+    rng = torch.Generator().manual_seed(0)
+    plane, box = torch.rand(1, 1, 9, 9, generator=rng), torch.tensor([[[3.0, 5, 22, 17]]])
+    found = plain_roi_align((plane,), box, (4,), 2, 3, reduce="max")[0, 0, 0]
+    fine = plain_roi_align((plane,), box, (4,), 6, 1)[0, 0, 0]  # every point a cell of its own
+    assert torch.allclose(found, fine.view(2, 3, 2, 3).amax((1, 3)))
+    assert (found > plain_roi_align((plane,), box, (4,), 2, 3)[0, 0, 0]).all()

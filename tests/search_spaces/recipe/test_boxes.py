@@ -5,10 +5,16 @@ from search_spaces.recipe import (
     Assignment,
     BalancedSampling,
     BoxLoss,
+    CascadeLoss,
     ClassificationRecipe,
     DetectionRecipe,
     Focal,
+    GuidedLoss,
+    HardNegatives,
     IouAssignment,
+    LooseAssignment,
+    Sampling,
+    ScaleCompensation,
     SmoothL1,
 )
 from search_spaces.space import Space
@@ -17,13 +23,21 @@ from search_spaces.spec import kinds
 
 def test_the_kinds_are_those_of_the_catalogue() -> None:
     assert set(kinds(BoxLoss)) == {"smooth_l1", "iou", "giou", "diou", "ciou"}
-    assert set(kinds(Assignment)) == {"iou_assignment"}
+    assert set(kinds(Assignment)) == {"iou_assignment", "loose_assignment", "scale_compensation"}
+    assert set(kinds(Sampling)) == {"balanced_sampling", "hard_negatives"}
 
 
 def test_defaults_are_those_of_the_papers() -> None:
     assert SmoothL1().beta == 1.0
     assert (IouAssignment().positive, IouAssignment().negative, IouAssignment().low_quality) == (0.5, 0.4, True)
     assert (BalancedSampling().number, BalancedSampling().positive) == (256, 0.5)
+    assert (LooseAssignment().small, LooseAssignment().side) == (0.4, 32)
+    compensated = ScaleCompensation()
+    assert (compensated.positive, compensated.negative, compensated.least) == (0.35, 0.35, 0.1)
+    assert HardNegatives().ratio == 3
+    guided = GuidedLoss()
+    assert (guided.location, guided.shape, guided.centre, guided.ignored) == (1, 0.1, 0.2, 0.5)
+    assert (CascadeLoss().step, CascadeLoss().decay) == (0.1, 0.5)
     recipe = DetectionRecipe()
     assert recipe.loss == Focal(gamma=2.0, alpha=0.25)
     assert recipe.sampling is None

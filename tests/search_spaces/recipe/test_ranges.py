@@ -52,6 +52,9 @@ KNOWN: dict[str, dict[str, tuple[float, float]]] = {
     "adabound": {"lr": (1e-5, 1), "weight_decay": (1e-6, 1e-2), "final_lr": (0.01, 1), "gamma": (1e-4, 1e-2)},
     "oversample_small": {"ratio": (2, 4)},
     "balanced_sampling": {"positive": (0.25, 0.5)},
+    "hard_negatives": {"ratio": (1, 10)},
+    "loose_assignment": {"small": (0.3, 0.5)},
+    "scale_compensation": {"positive": (0.35, 0.5), "least": (0.05, 0.2)},
     "soft_nms": {"sigma": (0.1, 1), "threshold": (0.3, 0.6)},
     "diou_nms": {"threshold": (0.4, 0.7)},
     "hard_nms": {"threshold": (0.3, 0.7)},
@@ -73,6 +76,9 @@ FIXED = {
         *("angular_softmax/end", "dual_task/threshold", "dual_task/temperature", "uncertainty_weighting/initial"),
         *("pairwise_distillation/patch", "holistic_distillation/patch", "holistic_distillation/critic"),
         *("soft_nms/floor", "diou_nms/beta"),
+        *("loose_assignment/side", "scale_compensation/negative", "hard_negatives/least"),
+        *(f"guided_loss/{name}" for name in ("location", "shape", "centre", "ignored")),
+        *(f"cascade_loss/{name}" for name in ("step", "decay", "semantic", "mask")),
     },
 }
 

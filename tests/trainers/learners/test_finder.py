@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from search_spaces.networks.detection import Answer
 from search_spaces.operators.boxes import encode
 from search_spaces.recipe import DetectionRecipe, MultiScaleTest, SoftNms
 from tests.trainers.detectors import ONE, TWO, model
 from trainers.determinism import Generators
-from trainers.learners.finder import Finder
+from trainers.learners.finder import Finder, class_scores
 from trainers.tasks.detection import DetectionModel
 
 BOX = torch.tensor([6.0, 4, 20, 12])
@@ -32,7 +33,10 @@ class Shown(nn.Module):
             nearest = ((anchors - box).abs().sum(1)).argmin()
             logits[image, nearest, 3] = 2.0
             deltas[image, nearest] = encode(box, anchors[nearest])
-        return {"out": (logits, deltas)}
+        return {"out": (logits, deltas), "starts": anchors}
+
+    def answer(self, found: dict[str, Any]) -> Answer:
+        return Answer(*found["out"], found["starts"])
 
 
 def _image(box: Tensor = BOX) -> Tensor:
@@ -118,3 +122,12 @@ def test_a_network_that_diverged_finds_nothing(head: Any) -> None:
         weights.data.fill_(float("nan"))
     assert not Finder(spec, network)(torch.zeros(1, 3, 32, 32))[1].any()
     assert isinstance(spec.recipe, DetectionRecipe)
+
+
+def test_f04_an_object_and_its_class_are_both_needed() -> None:
+    logits = torch.tensor([[[2.0, -1, 3], [-4, 0, 5]]])
+    expected = logits[..., :1].sigmoid() * logits[..., 1:].sigmoid()
+    assert torch.equal(class_scores(logits, "objectness"), expected)
+    assert torch.equal(class_scores(logits, "sigmoid"), logits.sigmoid())
+    # The background, which is the last, finds nothing.
+    assert torch.equal(class_scores(logits, "softmax"), logits.softmax(-1)[..., :2])

@@ -8,11 +8,11 @@ from PIL import Image
 
 from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.architectures.detector import Detector
-from search_spaces.blocks.heads import DetectionHead
+from search_spaces.blocks.detection import DetectionHead, Ssd, Yolo
 from search_spaces.errors import SpecError
 from search_spaces.recipe import Sgd
 from search_spaces.space import Space
-from tests.trainers.detectors import HEADS, ONE, TWO, model, network, run, scenes
+from tests.trainers.detectors import CASCADE, HEADS, ONE, TWO, model, network, run, scenes
 from tests.trainers.examples import final_weights, same, timeless
 from trainers.data.scenes import Scenes
 from trainers.data.splits import Part
@@ -47,7 +47,7 @@ def test_another_network_is_refused() -> None:
 
 def test_smoothing_of_one_class_needs_a_background() -> None:
     task = Detection()
-    for head, works in ((ONE, False), (TWO, True)):
+    for head, works in ((ONE, False), (Yolo(), False), (TWO, True), (CASCADE, True), (Ssd(), True)):
         section = {"architecture": network(head).to_data(), "recipe": {"label_smoothing": {"kind": "label_smoothing"}}}
         task.refuse(task.template(section), ((3, 32, 32), 2))
         if works:

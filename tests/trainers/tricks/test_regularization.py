@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from search_spaces.blocks.detection import Ssd
 from search_spaces.build import classifier_of, set_progress
 from search_spaces.networks.layers import DropPath as DropPathLayer
 from search_spaces.recipe import L1, BatchNorm, Dropout, DropPath
@@ -35,8 +36,8 @@ def test_i01_in_two_stages_it_drops_for_classes_and_not_for_boxes() -> None:
     implementation(Dropout(rate=0.5))(network)
     images, boxes = torch.rand(1, 3, 32, 32), torch.tensor([[[4.0, 4, 20, 20]]])
     with Generators(0):
-        pyramid = network.train()(images)["pyramid"]
-        (first, moved), (second, again) = (network.roi_outputs(pyramid, boxes) for _ in range(2))
+        found = network.train()(images)
+        (first, moved, _), (second, again, _) = (network.head.look(found, boxes) for _ in range(2))  # type: ignore[operator,union-attr]
     assert not torch.equal(first, second)
     assert torch.equal(moved, again)
 
@@ -55,6 +56,16 @@ def test_i01_of_maps_it_drops_whole_channels() -> None:
     assert set(seen[0].unique().tolist()) == {0.0, 2.0}
     assert seen[0].mean().item() == pytest.approx(1.0, abs=0.25)
     assert torch.equal(seen[1], torch.ones(16, 8, 4, 4))
+
+
+def test_i01_dropout_comes_before_the_classes_of_every_level() -> None:
+    network = detector(Ssd(extra_levels=1, extra_width=16)).build((3, 32, 32), 5)
+    implementation(Dropout(rate=1 - 1e-9))(network)
+    for layer in network.head.classes:  # type: ignore[union-attr]
+        nn.init.constant_(layer.bias, 3.0)
+    logits, deltas = network.train()(torch.randn(2, 3, 32, 32))["out"]
+    assert (logits == 3).all() and deltas.abs().min() > 0
+    assert not (network.eval()(torch.randn(2, 3, 32, 32))[0] == 3).any()
 
 
 def test_dropout_needs_a_linear_layer() -> None:
