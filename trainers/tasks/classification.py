@@ -64,6 +64,7 @@ class Classification(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing where there is one class alone."""
+        super().refuse(template, shape)
         refuse_smoothing(template, shape[1])
 
     def static_metrics(self, spec: Classifier, shape: Shape) -> dict[str, float]:

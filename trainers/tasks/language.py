@@ -63,6 +63,7 @@ class Language(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing where there is one token alone."""
+        super().refuse(template, shape)
         refuse_smoothing(template, shape[1])
 
     def static_metrics(self, spec: LanguageModel, shape: Shape) -> dict[str, float]:

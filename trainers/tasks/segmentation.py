@@ -70,6 +70,7 @@ class Segmentation(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing of one class, and tricks that need outputs which no choice gives."""
+        super().refuse(template, shape)
         refuse_smoothing(template, shape[1])
         refuse_missing(template)
 

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from search_spaces.domains import Float
@@ -33,3 +35,18 @@ def test_other_modes_are_refused() -> None:
     TASK.refuse_mode(TrialContext("t000001", 0, 1, mode="retrain"))
     with pytest.raises(SpecError, match="mode: task function cannot run this mode; got 'supernet'"):
         TASK.refuse_mode(TrialContext("t000001", 0, 1, mode="supernet"))
+
+
+def test_compiling_is_refused_where_there_is_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    either = {"categorical": [False, True]}
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    for kind, shape in (("classification", ((1, 8, 8), 4)), ("language", ((64,), 9))):
+        task = Task.from_data({"kind": kind})
+        task.refuse(task.template({"recipe": {"compile": False}}), shape)
+        for wanted in (True, either):
+            with pytest.raises(
+                SpecError, match="^recipe/compile: compiling needs a C.. compiler; got 'no no-such-comp"
+            ):
+                task.refuse(task.template({"recipe": {"compile": wanted}}), shape)
+    monkeypatch.setenv("CXX", sys.executable)
+    task.refuse(task.template({"recipe": {"compile": True}}), shape)
