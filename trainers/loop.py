@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from search_spaces.build import set_progress
 from search_spaces.recipe import Recipe, Staged, Trick
 from trainers.checkpoint import weights
+from trainers.compilation import compile_regions
 from trainers.determinism import Generators
 from trainers.layout import channels_last
 from trainers.learners.base import Learner
@@ -108,6 +109,8 @@ class _Training:
         self.stages = (
             _call(recipe.curriculum, self.network, self.optimizer) if isinstance(recipe.curriculum, Staged) else None
         )
+        if recipe.compile:
+            compile_regions(self.network)
         self.clip = None if recipe.clip is None else implementation(recipe.clip)
         self.device = torch.device(trial.device).type
         self.scaler = torch.amp.GradScaler(self.device, enabled=recipe.precision == "fp16")
@@ -128,7 +131,8 @@ class _Training:
         start = time.perf_counter()
         metrics = self._train(range(self._due(self.step), self._due(self.step + 1)))
         trained = time.perf_counter()
-        with nullcontext() if self.ema is None else self.ema.applied(self.learner.constrain), self._autocast():
+        averaged = nullcontext() if self.ema is None else self.ema.applied(self.learner.constrain)
+        with averaged, self._autocast(), self._uncompiled():
             metrics |= self.learner.evaluate()
         ended = time.perf_counter()
         self.step += 1
@@ -152,6 +156,10 @@ class _Training:
         if self.recipe.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device, dtype=_DTYPES[self.recipe.precision])
+
+    def _uncompiled(self) -> AbstractContextManager[Any]:
+        """Judging is no repeated work: its shapes would be compiled for a few batches."""
+        return torch.compiler.set_stance("force_eager") if self.recipe.compile else nullcontext()
 
     def _train(self, iterations: range) -> dict[str, float]:
         """Takes steps; figures stay on the device until the last, so that none waits for it."""

@@ -41,8 +41,8 @@ class DropPath(nn.Module):
         Args:
             x: A path's value, (N, ...).
         """
-        probability = self.rate * self.depth * self.progress
-        if not self.training or probability == 0.0:
+        # Without a rate nothing that changes is looked at, which compiled code would have to guard.
+        if not self.training or self.rate == 0.0 or (probability := self.rate * self.depth * self.progress) == 0.0:
             return x
         kept = 1.0 - probability
         mask = x.new_empty((x.shape[0],) + (1,) * (x.dim() - 1)).bernoulli_(kept)

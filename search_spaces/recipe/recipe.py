@@ -77,6 +77,8 @@ class Recipe(Spec):
 
     precision: Hole[Literal["float32", "bf16", "fp16"]] = "float32"
     channels_last: Hole[bool] = True
+    compile: Hole[bool] = False
+    """Compile the repeated parts of the network, which needs a C++ compiler and pays off in long trainings alone."""
 
     @model_validator(mode="before")
     @classmethod

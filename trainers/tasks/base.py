@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from search_spaces.build import Architecture
+from search_spaces.domains import Domain
 from search_spaces.errors import SpecError
 from search_spaces.spec import Spec, plain
 from search_spaces.template import template, written
@@ -89,6 +93,7 @@ class Task(Spec):
         Raises:
             SpecError: Some trick cannot be used, whatever is chosen.
         """
+        refuse_compiling(template)
 
     def static_metrics(self, spec: Any, shape: Any) -> dict[str, float]:
         """Returns what is known of a candidate before it trains, `cost/*`.
@@ -150,6 +155,15 @@ class Task(Spec):
             raise SpecError(f"task {kind} cannot run this mode", trial.mode, "train, retrain", "mode")
 
 
+def compiler() -> str | None:
+    """Returns the C++ compiler that torch would call; None: there is none."""
+    return shutil.which(_compiler_name())
+
+
+def _compiler_name() -> str:
+    return os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+
+
 def costs(architecture: Architecture, shape: tuple[tuple[int, ...], int]) -> dict[str, float]:
     """Returns parameters, multiply-adds and bytes of activations of one input, then what is left deployed, `COSTS`.
 
@@ -178,3 +192,18 @@ def refuse_smoothing(template: Any, classes: int) -> None:
     if classes < 2 and getattr(recipe, "label_smoothing", None) is not None:
         rule = "label smoothing needs two classes; set it to null"
         raise SpecError(rule, f"{classes} class", path="recipe/label_smoothing")
+
+
+def refuse_compiling(template: Any) -> None:
+    """Refuses to compile where there is no compiler.
+
+    Args:
+        template: A spec; one with a field `recipe` is looked at.
+
+    Raises:
+        SpecError: A trial may compile, and cannot.
+    """
+    wanted = getattr(getattr(template, "recipe", None), "compile", False)
+    if (wanted.contains(True) if isinstance(wanted, Domain) else wanted) and compiler() is None:
+        allowed = "a compiler in PATH or CXX, or compile: false"
+        raise SpecError("compiling needs a C++ compiler", f"no {_compiler_name()}", allowed, "recipe/compile")

@@ -71,6 +71,7 @@ class Classification(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing of one class, and tricks that no choice can use."""
+        super().refuse(template, shape)
         refuse_smoothing(template, shape[1])
         refuse(self, template, shape)
 

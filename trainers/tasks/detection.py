@@ -81,6 +81,7 @@ class Detection(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing of one class without background, and tricks that no choice can use."""
+        super().refuse(template, shape)
         refuse_smoothing(template, shape[1] + _knows_background(getattr(template, "architecture", None)))
         refuse(self, template, shape)
 

@@ -68,6 +68,7 @@ class Language(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing where there is one token alone, and tricks that no choice can use."""
+        super().refuse(template, shape)
         refuse_smoothing(template, shape[1])
         refuse(self, template, shape)
 

@@ -76,6 +76,7 @@ class Segmentation(Task):
 
     def refuse(self, template: Any, shape: Shape) -> None:
         """Refuses label smoothing of one class, and tricks that no choice can use."""
+        super().refuse(template, shape)
         refuse_smoothing(template, shape[1])
         refuse(self, template, shape)
 

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,18 @@ def test_a_task_knows_the_part_of_every_row_where_it_has_rows() -> None:
         assert np.array_equal(task.parts(task.open()), split(40, scenes.val, scenes.test, 0))
     digits = Classification()
     assert len(digits.parts(digits.open())) == 1797
+
+
+def test_compiling_is_refused_where_there_is_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    either = {"categorical": [False, True]}
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    for kind, shape in (("classification", ((1, 8, 8), 4)), ("language", ((64,), 9))):
+        task = Task.from_data({"kind": kind})
+        task.refuse(task.template({"recipe": {"compile": False}}), shape)
+        for wanted in (True, either):
+            with pytest.raises(
+                SpecError, match="^recipe/compile: compiling needs a C.. compiler; got 'no no-such-comp"
+            ):
+                task.refuse(task.template({"recipe": {"compile": wanted}}), shape)
+    monkeypatch.setenv("CXX", sys.executable)
+    task.refuse(task.template({"recipe": {"compile": True}}), shape)
