@@ -19,6 +19,7 @@ from search_spaces.blocks.decoders import DeepLabV3Plus
 from search_spaces.blocks.detection import OneStage
 from search_spaces.blocks.heads import Head3x3Then1x1
 from search_spaces.blocks.necks import Fpn
+from search_spaces.blocks.regions import RoiAlign
 from search_spaces.build import Architecture, Node, Shape, classifier_of, set_drop_path, set_progress
 from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError
@@ -81,7 +82,9 @@ NETWORKS = {
     "segmenter": PIXELS,
     "segmenter-all": Segmenter(**{**dict(PIXELS), "head": Head3x3Then1x1(hidden=4), "aux": (0,), "edges": True}),
     "one-stage": Detector(**{**dict(DETECTOR), "head": OneStage(depth=1)}),
-    "two-stage": Detector(**{**dict(DETECTOR), "head": TwoStage(candidates=8, proposals=4, hidden=6, size=2)}),
+    "two-stage": Detector(
+        **{**dict(DETECTOR), "head": TwoStage(candidates=8, proposals=4, hidden=6, pooling=RoiAlign(size=2))}
+    ),
     "recurrent": Recurrent(layers=1, hidden=6, embedding=4, tied=False),
     "recurrent-tied": Recurrent(layers=1, hidden=4, embedding=4, tied=True),
 }
