@@ -33,6 +33,7 @@ from search_spaces.recipe.distillation import (
     SoftDistillation,
     Teacher,
 )
+from search_spaces.recipe.ensemble import Ensemble
 from search_spaces.recipe.evaluation import MultiScaleTest
 from search_spaces.recipe.gates import SkipPenalty, TargetRate
 from search_spaces.recipe.geometry import (
@@ -82,6 +83,7 @@ from search_spaces.recipe.schedule import (
     RateScaling,
     StepDecay,
 )
+from search_spaces.recipe.splits import SeparateSplits
 from search_spaces.recipe.suppression import DiouNms, HardNms, SoftNms, WeightedNms
 from search_spaces.recipe.trick import Trick
 from search_spaces.spec import hole
@@ -153,9 +155,12 @@ def _shared(spec: type[Recipe], epochs: int, transfer: TransferData, accuracy: b
     }
 
 
-def _images(spec: type[Recipe], epochs: int, transfer: TransferData, accuracy: bool = False) -> dict[str, Any]:
-    """The choices of all tasks on images; arguments as above."""
+def _images(
+    spec: type[Recipe], epochs: int, transfer: TransferData, splits: bool, accuracy: bool = False
+) -> dict[str, Any]:
+    """The choices of all tasks on images; arguments as above, and whether rows are held back for an architecture."""
     return _shared(spec, epochs, transfer, accuracy) | {
+        "splits": _maybe(SeparateSplits) if splits else None,
         "batch_norm": _maybe(BatchNorm),
         "drop_path": _maybe(DropPath),
         "normalize": varied(Normalize),
@@ -187,6 +192,11 @@ def _taught(teacher: TeacherData, *kinds: type[Distillation]) -> Any:
     return _one_of(None, *(varied(kind, teachers=teachers, average="mean") for kind in kinds))
 
 
+def _asked(teacher: TeacherData) -> Any:
+    """None, or an ensemble with a teacher, where there is one."""
+    return None if teacher is None else _one_of(None, varied(Ensemble, members=(Teacher.from_data(teacher),)))
+
+
 @preset("recipe-classification")
 def recipe_classification(
     epochs: int = 8,
@@ -195,6 +205,7 @@ def recipe_classification(
     gates: bool = False,
     teacher: TeacherData = None,
     transfer: TransferData = None,
+    splits: bool = False,
 ) -> ClassificationRecipe:
     """Returns the default recipe space of classification.
 
@@ -205,11 +216,13 @@ def recipe_classification(
         gates: Whether the network leaves out units, whose gates then have a price.
         teacher: A network to learn from: an earlier run, or one that is trained first; None: no distillation.
         transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
+        splits: Whether the network has weights of an architecture, for which rows are held back.
     """
     kinds = (SoftDistillation, PairwiseDistillation) if maps else (SoftDistillation,)
     return ClassificationRecipe(
-        **_images(ClassificationRecipe, epochs, transfer, accuracy=True),
+        **_images(ClassificationRecipe, epochs, transfer, splits, accuracy=True),
         distillation=_taught(teacher, *kinds),
+        ensemble=_asked(teacher),
         mix=_maybe(Mixup, Ricap),
         loss=_maybe(Focal),
         margin=_maybe(ArcFace, AngularSoftmax),
@@ -225,6 +238,7 @@ def recipe_segmentation(
     edges: bool = True,
     teacher: TeacherData = None,
     transfer: TransferData = None,
+    splits: bool = False,
 ) -> SegmentationRecipe:
     """Returns the default recipe space of segmentation.
 
@@ -234,10 +248,12 @@ def recipe_segmentation(
         edges: Whether the network predicts edges, which the edge and dual-task losses need.
         teacher: A network to learn from: an earlier run, or one that is trained first; None: no distillation.
         transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
+        splits: Whether the network has weights of an architecture, for which rows are held back.
     """
     return SegmentationRecipe(
-        **_images(SegmentationRecipe, epochs, transfer),
+        **_images(SegmentationRecipe, epochs, transfer, splits),
         distillation=_taught(teacher, SoftDistillation, PairwiseDistillation, HolisticDistillation),
+        ensemble=_asked(teacher),
         loss=_maybe(Focal, BoundaryFocal),
         deep_supervision=_maybe(DeepSupervision) if aux else None,
         edge_loss=_maybe(EdgeLoss) if edges else None,
@@ -247,17 +263,18 @@ def recipe_segmentation(
 
 
 @preset("recipe-detection")
-def recipe_detection(epochs: int = 8, transfer: TransferData = None) -> DetectionRecipe:
+def recipe_detection(epochs: int = 8, transfer: TransferData = None, splits: bool = False) -> DetectionRecipe:
     """Returns the default recipe space of detection.
 
     Args:
         epochs: That trials run for; what is measured in epochs varies up to a part of them.
         transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
+        splits: Whether the network has weights of an architecture, for which rows are held back.
     """
     soft = {form: varied(SoftNms, form=form, **fixed) for form, fixed in _UNREAD.items()}
     suppressions = {"hard_nms": varied(HardNms)} | {f"soft_nms_{form}": spec for form, spec in soft.items()}
     return DetectionRecipe(
-        **_images(DetectionRecipe, epochs, transfer)
+        **_images(DetectionRecipe, epochs, transfer, splits)
         | {"balance": _maybe(BalanceClasses, OversampleSmall), "crop": _maybe(Crop, ResizedCrop, IouCrop)},
         copy_paste=_maybe(CopyPaste),
         zoom_out=_maybe(ZoomOut),

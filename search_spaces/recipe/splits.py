@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from search_spaces.domains import Float
 from search_spaces.recipe.trick import IMAGE_TASKS, Trick
 from search_spaces.spec import Hole
 
@@ -14,7 +15,6 @@ class SeparateSplits(Trick):
     """Learns weights from `share` of the training rows; the others are for the weights of an architecture alone.
 
     Those learn from `start` of training on. A network without such weights learns from the first share alone.
-    Range worth searching: share 0.5 to 0.8, start 0 to 0.5.
 
     Paper: Liu et al., Auto-DeepLab, 2019, 1901.02985, section 4.2 (halves; from epoch 20 of 40).
     """
@@ -22,5 +22,5 @@ class SeparateSplits(Trick):
     tasks: ClassVar[frozenset[str]] = IMAGE_TASKS
 
     kind: Literal["separate_splits"] = "separate_splits"
-    share: Hole[Annotated[float, Field(gt=0, lt=1)]] = 0.5
-    start: Hole[Annotated[float, Field(ge=0, le=1)]] = 0.5
+    share: Hole[Annotated[float, Field(gt=0, lt=1), Float(0.5, 0.8)]] = 0.5
+    start: Hole[Annotated[float, Field(ge=0, le=1), Float(0.0, 0.5)]] = 0.5

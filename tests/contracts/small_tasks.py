@@ -14,6 +14,7 @@ from search_spaces.architectures.resnet import Resnet
 from search_spaces.architectures.segmenter import Segmenter
 from search_spaces.blocks.context import Aspp
 from search_spaces.blocks.decoders import DeepLabV3Plus
+from search_spaces.blocks.depth_gates import AdaptiveGate
 from search_spaces.build import Architecture, Shape
 from search_spaces.errors import SpecError
 from search_spaces.recipe import (
@@ -163,6 +164,8 @@ class SupervisedNetwork(nn.Module):
 NETWORKS: dict[tuple[str, str], Spec] = {
     ("pairwise_distillation", "classification"): Resnet(depths=(1,), widths=(6,), stem="cifar"),
     ("deep_supervision", "classification"): Supervised(),
+    ("target_rate", "classification"): Resnet(depths=(2,), widths=(6,), stem="cifar", gate=AdaptiveGate()),
+    ("skip_penalty", "classification"): Resnet(depths=(2,), widths=(6,), stem="cifar", gate=AdaptiveGate()),
     ("dropout", "detection"): detectors.network(detectors.TWO),
     ("guided_loss", "detection"): detectors.network(detectors.GUIDED),
     ("cascade_loss", "detection"): detectors.network(detectors.CASCADE),

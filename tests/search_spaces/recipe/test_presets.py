@@ -29,9 +29,9 @@ RECIPES: dict[str, type[Recipe]] = {
 }
 RUN = {"teacher": {"kind": "run", "path": "runs/a/best"}, "transfer": {"path": "runs/b/best"}}
 EVERYTHING: dict[str, dict[str, Any]] = {
-    "classification": {"aux": True, "maps": True, "gates": True, **RUN},
-    "segmentation": RUN,
-    "detection": {"transfer": RUN["transfer"]},
+    "classification": {"aux": True, "maps": True, "gates": True, "splits": True, **RUN},
+    "segmentation": {"splits": True, **RUN},
+    "detection": {"splits": True, "transfer": RUN["transfer"]},
     "language": RUN,
 }
 # Fields with a range that a preset sets otherwise, and why.
@@ -142,7 +142,8 @@ def test_a_trained_teacher_needs_an_architecture_alone_which_may_be_a_preset() -
     teacher = {"kind": "trained", "architecture": {"preset": "chain", "layers": 2}}
     made = _made("classification", teacher=teacher, maps=False)
     found = [spec for _, spec in specs(made) if isinstance(spec, TrainedTeacher)]
-    assert len(found) == 1 and len(found[0].architecture.layers) == 2  # type: ignore[attr-defined]
+    # One teaches, and may be asked beside the network.
+    assert len(found) == 2 and len(found[0].architecture.layers) == 2  # type: ignore[attr-defined]
     paths = {point.path for point in Space(made).points()}
     assert "distillation/soft_distillation/teachers/0/architecture/layers/0/height" in paths
 

@@ -65,6 +65,7 @@ FIXED = {
     "named by the user, or the choice of another field": {
         *("early_stopping/metric", "plateau/metric", "layer_transfer/path", "two_phase/first", "two_phase/second"),
         *(f"{kind}_distillation/teachers" for kind in ("soft", "pairwise", "holistic")),
+        "ensemble/members",
     },
     "moments of optimizers, which nobody tunes": {
         f"{kind}/{name}" for kind in ("adam", "adamw", "adabound") for name in ("beta1", "beta2", "epsilon")
