@@ -129,7 +129,12 @@ def compare(run: Run, options: argparse.Namespace) -> dict[str, Any]:
             "mean": statistics.fmean(values),
             "spread": spread,
             "values": values,
-            "test": {name: statistics.fmean(test[name] for test in tests) for name in tests[0]},
+            # A class that no test image shows has no figure.
+            "test": {
+                name: statistics.fmean(test[name] for test in tests)
+                for name in tests[0]
+                if all(name in test for test in tests)
+            },
         }
         tested = ", ".join(f"{name} {value:.4f}" for name, value in figures[side]["test"].items())
         print(

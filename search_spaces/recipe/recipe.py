@@ -105,7 +105,11 @@ class ImageRecipe(Recipe):
         "cutout",
         "mix",
     )
-    """The order in which a batch is changed; the one place that says it. A recipe skips what it has no field for."""
+    """The order in which a batch is changed; the one place that says it. A recipe skips what it has no field for.
+
+    Images are normalised as they are read, and labels are smoothed before all other changes, so that `mix` mixes
+    smoothed labels.
+    """
 
     normalize: Hole[Normalize] = Normalize()
     balance: Hole[Balance | None] = None
