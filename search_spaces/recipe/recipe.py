@@ -119,7 +119,8 @@ class ImageRecipe(Recipe):
     )
     """The order in which a batch is changed; the one place that says it. A recipe skips what it has no field for.
 
-    Labels are smoothed before anything, so that mixes blend smoothed labels.
+    Images are normalised as they are read, and labels are smoothed before all other changes, so that `mix` mixes
+    smoothed labels.
     """
 
     normalize: Hole[Normalize] = Normalize()

@@ -10,7 +10,18 @@ import pytest
 
 from cluster.config import load
 from cluster.preflight import check_controller
+from search_spaces.recipe import (
+    ClassificationRecipe,
+    DetectionRecipe,
+    ImageRecipe,
+    LanguageRecipe,
+    SegmentationRecipe,
+)
+from search_spaces.spec import kinds
+from search_spaces.template import presets
 from tests.policy.source import ROOT, modules
+from trainers.data.base import Data
+from trainers.tasks.base import Task
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -80,3 +91,14 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Found(trial_id='t0000")
+
+
+def test_the_guide_of_trainers_names_all_that_can_be_chosen() -> None:
+    text = (ROOT / "docs" / "trainers.md").read_text()
+    named = set(re.findall(r"`(?:\w+: )?([\w-]+)`", text)) | set(re.findall(r"\{preset:\s+([\w-]+)\}", text))
+    recipes = (ClassificationRecipe, SegmentationRecipe, DetectionRecipe, LanguageRecipe)
+    fields = {field for recipe in recipes for field in recipe.model_fields}
+    presets_of_recipes = {name for name in presets() if name.startswith("recipe-")}
+    assert sorted((fields | set(kinds(Data)) | set(kinds(Task)) | presets_of_recipes) - named) == []
+    order = re.search(r"whatever the\norder in a file: (.*?)\. ", text, re.DOTALL)
+    assert order is not None and tuple(re.findall(r"`(\w+)`", order[1])) == ImageRecipe.ORDER
