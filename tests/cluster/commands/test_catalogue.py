@@ -52,7 +52,8 @@ def test_every_trick_is_listed_with_its_tasks_defaults_ranges_and_paper(capsys: 
         assert f"tasks: {', '.join(entry['tasks'])} paper: {entry['paper']}" in texts[kind]
         assert all(f"{name}={json.dumps(value)}" in texts[kind] for name, value in entry["fields"].items())
     on_or_off = {kind for kind, text in texts.items() if "range: on or off" in text}
-    assert on_or_off == {"constant", "flip", "trivial_augment", "uncertainty_weighting"}
+    choices = {"constant", "flip", "trivial_augment", "uncertainty_weighting"}
+    assert on_or_off == choices | {"guided_loss", "cascade_loss"}
     assert on_or_off == {kind for kind, entry in entries.items() if not entry["ranges"]}
 
 
