@@ -116,8 +116,8 @@ def _start(folder: Path, executor: str, concurrency: int, function: str, kill: s
 
 
 def test_sigkill_between_the_last_report_and_told(tmp_path: Path) -> None:
-    # The third report is the last one of the first trial.
-    assert _start(tmp_path, "local", 1, "climb", "report:3") == -signal.SIGKILL
+    # The fifth record is the last report of the first trial.
+    assert _start(tmp_path, "local", 1, "climb", "5") == -signal.SIGKILL
     kinds = [record.kind for record in searches.records(tmp_path) if record.kind != "clock"]
     assert kinds == ["asked", "started", *["reported"] * 3]
     assert _start(tmp_path, "local", 1, "climb") == 0
