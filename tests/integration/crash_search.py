@@ -2,8 +2,8 @@
 
     python -m tests.integration.crash_search FOLDER EXECUTOR CONCURRENCY TRIALS FUNCTION KILL
 
-KILL is the number of records after which the driver is killed with SIGKILL (those of the clock, which come when time has
-passed, not counted), `never`, or `report:N`: after the N-th report was judged and before it is written down.
+KILL is the number of records after which the driver is killed with SIGKILL (those of the clock, which come when time
+has passed, not counted), `never`, or `report:N`: after the N-th report was judged and before it is written down.
 """
 
 import os
