@@ -10,7 +10,18 @@ from typing import Any, TypeVar
 
 from search_spaces.domains import Categorical, Float, Integer
 from search_spaces.recipe.augment import Cutout, Erasing, Normalize
-from search_spaces.recipe.boxes import BalancedSampling, Ciou, Diou, Giou, Iou, IouAssignment, SmoothL1
+from search_spaces.recipe.boxes import (
+    BalancedSampling,
+    Ciou,
+    Diou,
+    Giou,
+    HardNegatives,
+    Iou,
+    IouAssignment,
+    LooseAssignment,
+    ScaleCompensation,
+    SmoothL1,
+)
 from search_spaces.recipe.color import Color, PcaColor
 from search_spaces.recipe.evaluation import MultiScaleTest
 from search_spaces.recipe.geometry import (
@@ -245,8 +256,16 @@ def recipe_detection(epochs: int = 8) -> DetectionRecipe:
             SmoothL1(beta=_float(0.1, 1.0, log=True), weight=_float(0.5, 4.0)),
             *(loss(weight=_float(0.5, 4.0)) for loss in box_losses),
         ),
-        assignment=IouAssignment(positive=_float(0.5, 0.7), negative=_float(0.3, 0.5)),
-        sampling=_one_of(None, BalancedSampling(number=_one_of(64, 128, 256), positive=_float(0.25, 0.5))),
+        assignment=_one_of(
+            IouAssignment(positive=_float(0.5, 0.7), negative=_float(0.3, 0.5)),
+            LooseAssignment(negative=_float(0.2, 0.3), small=_float(0.3, 0.5)),
+            ScaleCompensation(positive=_float(0.3, 0.5), negative=_float(0.2, 0.3), least=_float(0.05, 0.2)),
+        ),
+        sampling=_one_of(
+            None,
+            BalancedSampling(number=_one_of(64, 128, 256), positive=_float(0.25, 0.5)),
+            HardNegatives(ratio=_float(1.0, 10.0)),
+        ),
         region_sampling=BalancedSampling(number=_one_of(64, 128), positive=_float(0.25, 0.5)),
         suppression=_one_of(
             HardNms(threshold=_float(0.3, 0.7)),

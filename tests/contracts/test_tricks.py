@@ -72,6 +72,8 @@ WITHOUT = {
     ("pairwise_distillation", "classification"): "a chain returns no feature maps",
     ("dropout", "segmentation"): "the segmenter has no linear layer",
     ("dropout", "detection"): "the detector of one stage has no linear layer",
+    ("guided_loss", "detection"): "the detector of one stage starts from anchors",
+    ("cascade_loss", "detection"): "the detector of one stage looks at no regions",
     ("drop_path", "segmentation"): "a ResNet has no paths to drop",
     ("drop_path", "detection"): "a ResNet has no paths to drop",
     ("drop_path", "language"): "a recurrent network has no paths to drop",
