@@ -156,23 +156,50 @@ def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:
 
 @contextmanager
 def _evaluated(network: nn.Module) -> Iterator[None]:
-    import torch
-    from torch.nn import GroupNorm
-    from torch.nn.modules.batchnorm import _BatchNorm
-
     modes = [(module, module.training) for module in network.modules()]
-    norms = [module for module, _ in modes if isinstance(module, _BatchNorm | GroupNorm)]
     network.eval()
-    for norm in norms:
-        # On the meta device a norm is a dozen operations in Python, half of the time; its shape is its input's.
-        norm.forward = torch.empty_like  # type: ignore[method-assign]
+    shaped = []
+    for module, _ in modes:
+        if (forward := _shape_of(module)) is not None:
+            module.forward = forward  # type: ignore[method-assign]
+            shaped.append(module)
     try:
         yield
     finally:
-        for norm in norms:
-            del norm.forward
+        for module in shaped:
+            del module.forward
         for module, mode in modes:
             module.training = mode
+
+
+def _shape_of(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """What stands for a common layer on the meta device, where there is nothing to compute.
+
+    There, the layer itself is dozens of operations in Python, and they are most of the time that counting takes.
+    """
+    import torch
+    from torch.nn import Conv2d, GroupNorm, Linear
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, torch.Tensor) or not weight.is_meta:
+        return None
+    if isinstance(module, _BatchNorm | GroupNorm):
+        return torch.detach
+    if isinstance(module, Linear):
+        return lambda x: x.new_empty(*x.shape[:-1], module.out_features)
+    if isinstance(module, Conv2d) and type(module).forward is Conv2d.forward and not isinstance(module.padding, str):
+        plan = tuple(zip(module.kernel_size, module.stride, module.padding, module.dilation, strict=True))
+
+        def convolved(x: Tensor) -> Tensor:
+            size = [
+                (n + 2 * pad - gap * (k - 1) - 1) // step + 1
+                for n, (k, step, pad, gap) in zip(x.shape[2:], plan, strict=True)
+            ]
+            return x.new_empty(x.shape[0], module.out_channels, *size)
+
+        return convolved
+    return None
 
 
 @contextmanager
