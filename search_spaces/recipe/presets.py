@@ -1,7 +1,8 @@
 """The default recipe space of each task: every trick that it can use is on or off, and varies within its range.
 
 What excludes one another is the options of one choice, so that it cannot meet: mixup and RICAP, the crops, the
-policies. Teachers and runs to transfer weights from are left out, for they have to be named.
+policies. Teachers, members of ensembles and runs to transfer weights from are left out, for they have to be named, and
+separate splits, which are of use to networks with weights of their architecture alone.
 """
 
 from __future__ import annotations

@@ -22,8 +22,16 @@ RECIPES: dict[str, type[Recipe]] = {
     "language": LanguageRecipe,
 }
 EVERYTHING = {"classification": {"aux": True}, "segmentation": {"aux": True, "edges": True}}
-# Need a path or a network to be named, or (dropout elsewhere, smoothing) do not go with what is there.
-NAMED = {"soft_distillation", "pairwise_distillation", "holistic_distillation", "layer_transfer"}
+# Need a path or a network to be named, or a network with weights of its architecture, or (dropout elsewhere, smoothing)
+# do not go with what is there.
+NAMED = {
+    "soft_distillation",
+    "pairwise_distillation",
+    "holistic_distillation",
+    "ensemble",
+    "layer_transfer",
+    "separate_splits",
+}
 ELSEWHERE = {
     "segmentation": {"dropout", "label_smoothing"},
     "detection": {"dropout"},
