@@ -138,7 +138,9 @@ def raylet() -> int:
     mine = {os.getpid()}
     while more := {pid for pid, (parent, _) in parents.items() if parent in mine} - mine:
         mine |= more
-    (found,) = (pid for pid in mine if pid in parents and parents[pid][1] == "raylet")
+    named = {pid for pid in mine if parents.get(pid, (0, ""))[1] == "raylet"}
+    # A worker that it is just starting has its name for a moment.
+    (found,) = (pid for pid in named if parents[pid][0] not in named)
     return found
 
 
