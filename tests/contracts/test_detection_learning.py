@@ -58,10 +58,10 @@ def test_some_random_detectors_train_and_cost_what_they_say() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("part", range(5))
-def test_500_random_detectors_train_and_cost_what_they_say(part: int) -> None:
+@pytest.mark.parametrize("part", range(3))
+def test_random_detectors_train_and_cost_what_they_say(part: int) -> None:
     with Generators(part):
-        _draws(100, seed=100 + part)
+        _draws(40, seed=100 + part)
 
 
 REGIONS: dict[str, Any] = {"candidates": 48, "proposals": 16, "hidden": 32, "pooling": RoiAlign(size=3, sampling=1)}
@@ -99,7 +99,7 @@ CASES = [
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_head_learns_a_handful_of_scenes(case: Case) -> None:
     """100 steps on 17 scenes: the loss falls to a third, and what was hardly found before is found."""
