@@ -43,7 +43,9 @@ class SpecError(ValueError):
         text = f"{self.path}: {self.rule}" if self.path else self.rule
         if self.has_got:
             shown = repr(self.got)
-            text += f"; got {shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + '...'}"
+            if len(shown) > _LONGEST:  # the end of a path says most
+                shown = f"{shown[: _LONGEST // 2 - 3]}...{shown[-_LONGEST // 2 :]}"
+            text += f"; got {shown}"
         if self.allowed:
             text += f"; allowed {self.allowed}"
         return " ".join(text.split())

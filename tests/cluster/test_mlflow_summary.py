@@ -70,7 +70,6 @@ def test_the_files_are_the_tables_and_what_lies_ready(tmp_path: Path) -> None:
         (None, "report/search.png"),
         ("t000000", "architecture.json"),
         ("t000000", "prediction.png"),
-        ("t000002", "network.svg"),
     }
     assert list(trial_artifacts(storage, "t000002")) == [("t000002", "architecture.svg", b"<svg/>")]
     assert list(trial_artifacts(storage, "t000001")) == []

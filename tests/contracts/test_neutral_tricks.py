@@ -75,6 +75,7 @@ from search_spaces.spec import kinds
 from tests.contracts.small_tasks import SMALL, small_task
 from tests.trainers.examples import timeless
 from trainers.data.pictures import IGNORE
+from trainers.layout import channels_last
 
 CONSTANT = {"schedule": Constant()}
 EVERYTHING = {"suppression": HardNms(threshold=1.0)}
@@ -240,7 +241,7 @@ def _loss(task: str, learner: Any, batch: Any, state: list[Any]) -> torch.Tensor
 def test_without_tricks_it_is_a_training_loop_of_a_few_lines(task: str) -> None:
     small = SMALL[task]
     recipe, learner = small.spec().recipe, small.learner()
-    learner.network.to(memory_format=torch.channels_last)
+    channels_last(learner.network, "cpu")
     weights = list(learner.network.parameters())
     groups = [
         {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": recipe.optimizer.weight_decay},

@@ -61,6 +61,7 @@ def test_trials_of_every_task_read_one_set_in_place() -> None:
         for learner, data in ((classes, images), (masks, masked), (boxes, boxed))
         for part in (learner._train, learner._val)
     ]
-    assert boxes._instances is not None and boxed.instances is not None
-    for picked, values in (*read, (masks._train._masks, masked.masks), (boxes._instances, boxed.instances)):
+    shown = boxes._train._instances
+    assert shown is not None and boxed.instances is not None
+    for picked, values in (*read, (masks._train._masks, masked.masks), (shown, boxed.instances)):
         assert _address(picked._values) == _address(values)
