@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from search_spaces.blocks.cascade import HybridCascade
 from search_spaces.recipe import CopyPaste, Ema, Flip, MultiScaleTest, OversampleSmall
 from tests.trainers.detectors import ONE, TWO, model, run, scenes
 from trainers.data.splits import Part
 from trainers.determinism import Generators
-from trainers.learners.detection import BoxedImages, DetectionLearner, figures, figures_of_checkpoint
+from trainers.learners.detection import BoxedImages, DetectionLearner, figures, figures_of_checkpoint, images_of
 from trainers.learners.detection_losses import DetectionLosses
 from trainers.learners.finder import Finder
 
@@ -48,6 +49,24 @@ def test_pixels_of_objects_are_read_where_copies_need_them() -> None:
         batch = learner.batch(torch.arange(8))
     assert batch.instances is not None and batch.boxes is not None
     assert batch.boxes.shape == (8, data.boxes.shape[1] + 2, 4)
+
+
+def test_f11_pixels_of_objects_are_read_where_a_head_learns_them() -> None:
+    for fields, shown in (({}, True), ({"semantic": False}, False), ({"semantic": False, "masks": True}, True)):
+        spec = model(HybridCascade(hidden=8, candidates=16, proposals=4, mask_width=4, **fields))  # type: ignore[arg-type]
+        with Generators(0):
+            learner = DetectionLearner(spec, scenes(), 0, "cpu")
+        batches = (learner.batch(torch.arange(4)), learner._val.batch(torch.arange(4)))
+        assert [batch.instances is not None for batch in batches] == [shown, shown]
+    assert images_of(spec, scenes(), np.arange(4)).batch(torch.arange(4)).instances is not None
+
+
+def test_f11_masks_need_data_that_show_them() -> None:
+    spec, data = model(HybridCascade(hidden=8, masks=True)), replace(scenes(), instances=None)
+    with pytest.raises(
+        ValueError, match="masks need data that say which object each pixel shows; set masks of the head"
+    ):
+        DetectionLearner(spec, data, 0, "cpu")
 
 
 def test_rows_with_small_objects_are_drawn_more_often() -> None:
