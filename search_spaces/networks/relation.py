@@ -19,6 +19,7 @@ UNIT = 100.0
 WAVELENGTH = 1000.0
 NEAREST = 1e-3  # distance of two boxes, in sizes of one, below which the logarithm does not go
 LEAST = 1e-6
+SMALLEST = 1.0  # pixels: a proposal cut at the image's border may be empty
 
 
 class ObjectRelationModule(nn.Module):
@@ -59,12 +60,12 @@ def relative_geometry(boxes: Tensor) -> Tensor:
     Box n, of box m: log(|x_m - x_n| / w_m), log(|y_m - y_n| / h_m), log(w_n / w_m), log(h_n / h_m).
 
     Args:
-        boxes: Boxes (N, P, 4), not empty.
+        boxes: Boxes (N, P, 4) in pixels; sides below one count as one.
 
     Paper: Hu et al., 2017, arXiv 1711.11575, section 3.1, in front of equation 5.
     """
     low, high = boxes[..., :2].float(), boxes[..., 2:].float()
-    centre, size = (low + high) / 2, high - low
+    centre, size = (low + high) / 2, (high - low).clamp(min=SMALLEST)
     distance = (centre[:, None] - centre[:, :, None]).abs() / size[:, None]
     ratio = size[:, :, None] / size[:, None]
     return torch.cat([distance.clamp(min=NEAREST).log(), ratio.log()], dim=-1)

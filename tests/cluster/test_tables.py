@@ -96,7 +96,8 @@ def test_a_table_is_written_at_most_every_ten_seconds(tmp_path: Path, monkeypatc
     write = Storage.write_atomic
 
     def slowly(self: Storage, name: str, data: bytes) -> None:
-        now[0] += 0.5
+        if name == module.TRIALS:  # the lock writes its heartbeat when it likes
+            now[0] += 0.5
         write(self, name, data)
 
     monkeypatch.setattr(Storage, "write_atomic", slowly)

@@ -73,6 +73,15 @@ def test_geometry_does_not_change_when_all_boxes_move_or_grow() -> None:
     assert torch.allclose(found[..., 2:], -found[..., 2:].transpose(1, 2), atol=1e-5)
 
 
+def test_an_empty_box_lies_as_one_of_a_pixel() -> None:
+    boxes = _boxes(6)
+    boxes[0, 2, 2:] = boxes[0, 2, :2]
+    found = relative_geometry(boxes)
+    assert bool(found.isfinite().all())
+    boxes[0, 2] += torch.tensor([-0.5, -0.5, 0.5, 0.5])
+    assert torch.allclose(relative_geometry(boxes), found, atol=1e-5)
+
+
 def test_boxes_without_geometric_weight_are_read_by_likeness_alone() -> None:
     module = _module()
     nn.init.zeros_(module.geometry.weight)
