@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import hashlib
 import logging
 import os
@@ -69,6 +70,9 @@ def _serve(sink: Sink, patience: float, driver: TextIO) -> int:
             sink.connect()
             if not ready:
                 ready = True
+                # What was imported stays; a trial makes some ten thousand objects, hardly any in a cycle.
+                gc.freeze()
+                gc.set_threshold(50_000)
                 print("ready", sink.experiment_id, sink.run_id, file=driver, flush=True)
             began = time.perf_counter()
             pause = POLL_SECONDS if sink.step() else 0.0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,13 @@ def database(folder: Path, scratch: Path) -> str:
     if os.getpid() not in _made:
         RunStore(f"sqlite:///{scratch}/mlflow.db", "template")
         _made[os.getpid()] = scratch / "mlflow.db"
-    shutil.copy(_made[os.getpid()], folder / "mlflow.db")
+    return copied(_made[os.getpid()], folder)
+
+
+def copied(file: Path, folder: Path) -> str:
+    """URI of a copy of a database in `folder`; a part of the original may still stand in its log."""
+    with closing(sqlite3.connect(file)) as original, closing(sqlite3.connect(folder / "mlflow.db")) as copy:
+        original.backup(copy)
     return f"sqlite:///{folder}/mlflow.db"
 
 

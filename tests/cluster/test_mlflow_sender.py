@@ -325,10 +325,10 @@ def test_a_store_by_another_name_has_the_run_already(
     again = _sink(storage, uri)
     assert again.drain(0.0) and again.sent == 1
     (tmp_path / "moved").mkdir()
-    (tmp_path / "mlflow.db").rename(tmp_path / "moved" / "mlflow.db")
-    moved = _sink(storage, f"sqlite:///{tmp_path}/moved/mlflow.db")
+    place = stores.copied(tmp_path / "mlflow.db", tmp_path / "moved")
+    moved = _sink(storage, place)
     assert moved.drain(0.0) and moved.sent == 0
-    after, children = stores.runs(f"sqlite:///{tmp_path}/moved/mlflow.db", "digits")
+    after, children = stores.runs(place, "digits")
     assert after.info.run_id == before.info.run_id and len(children) == 2
 
 

@@ -1,5 +1,7 @@
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,12 @@ def test_the_parent_of_a_search_is_made_once(uri: str) -> None:
     assert store.parent("id-2", "chain", 3000) != parent
     run = stores.client(uri).get_run(parent)
     assert (run.info.run_name, run.info.start_time, run.data.tags["deepspace.search"]) == ("chain", 1000, "chain")
+
+
+def test_a_database_keeps_a_write_ahead_log(uri: str) -> None:
+    RunStore(uri, "digits")
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_sending_twice_changes_nothing(uri: str) -> None:
