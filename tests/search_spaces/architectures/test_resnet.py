@@ -169,6 +169,39 @@ def test_parts_that_do_not_fit_are_refused_by_path(fields, message) -> None:
         Resnet.from_data(fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"conv": {"kind": "asymmetric", "groups": 3}}, "conv/groups: 8 channels in and 8 out do not divide"),
+        ({"conv": {"kind": "heterogeneous", "parts": 16}, "block": "bottleneck"}, "conv/parts: 8 channels in and 8"),
+        ({"conv": "octave", "block": {"kind": "inception"}, "widths": [6, 8]}, "block: an inception unit has branches"),
+    ],
+)
+def test_what_a_convolution_refuses_is_named_by_its_own_path(fields, message) -> None:
+    with pytest.raises(SpecError, match=f"^{message}"):
+        Resnet.from_data({"depths": [1, 1], "widths": [8, 16], **fields})
+
+
+def test_a06_maps_of_odd_sizes_are_refused_before_anything_is_built() -> None:
+    fields = {"kind": "resnet", "depths": [1, 1, 1], "widths": [8, 8, 8], "stem": "strided", "conv": "octave"}
+    rule = r"height and width of the maps are multiples of 2; got \[5, 5\]; allowed images of another size"
+    wrapped = {
+        "conv": fields,
+        "backbone/conv": {"kind": "segmenter", "backbone": fields},
+        "backbone/backbone/conv": {"kind": "detector", "backbone": {"kind": "padded", "margin": 8, "backbone": fields}},
+    }
+    for path, data in wrapped.items():
+        spec = Architecture.from_data(data)
+        for refuses in (spec.build, spec.draw_graph):
+            size = 24 if "padded" in str(data) else 40
+            with pytest.raises(SpecError, match=f"^{path}: {rule}"):
+                refuses((3, size, size), 2)
+        assert spec.build((3, 64, 64), 2) is not None
+    # Only the stages that have it count.
+    early = Resnet.from_data({**fields, "conv_stages": [0, 1]})
+    assert early.build((3, 40, 40), 2) is not None
+
+
 def test_a_space_of_parts() -> None:
     data = {
         "preset": "resnet",
