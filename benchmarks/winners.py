@@ -141,7 +141,7 @@ def measure(example: str, real: bool, trials: int | None, seeds: int, sets: Sequ
     spreads = {name: statistics.stdev(values) if len(values) > 1 else 0.0 for name, values in figures.items()}
     sign = 1 if objective.mode == "max" else -1
     holds = sign * (means["winner"] - means["default"]) >= -sum(spreads.values())
-    found = {
+    found: dict[str, Any] = {
         "metric": objective.metric,
         "search_seconds": round(seconds, 1),
         "best": best.metrics[objective.metric],
