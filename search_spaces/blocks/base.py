@@ -272,7 +272,9 @@ def part_params(architecture: Architecture, input_shape: Shape, outputs: int) ->
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    from search_spaces.meta import ShapesOnly
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), ShapesOnly():
         network = architecture.build(input_shape, outputs)
     return {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
 

@@ -42,6 +42,7 @@ def test_a_benchmark_opens_with_its_claim_and_keeps_its_figures(file: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_winner_and_default_train_beside_one_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
