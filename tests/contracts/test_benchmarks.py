@@ -59,7 +59,7 @@ def test_winner_and_default_train_beside_one_another(
         assert len(set(found[side])) == 2
         assert found["means"][side] == pytest.approx(sum(found[side]) / 2)
         assert 0 < found["tests"][side]["test/accuracy"] < 1
-    assert found["winner"] != found["default"]
+    assert found["tests"]["winner"]["test/loss"] != found["tests"]["default"]["test/loss"]
     behind = found["means"]["default"] - found["means"]["winner"]
     assert found["holds"] == (behind <= sum(found["spreads"].values())) == (code == 0)
     assert capsys.readouterr().out.count("test/accuracy") == 2
