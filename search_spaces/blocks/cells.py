@@ -9,6 +9,8 @@ from search_spaces.blocks.base import Block, Form
 if TYPE_CHECKING:
     from torch import nn
 
+    from search_spaces.cost import Cost
+
 
 class Cell(Block):
     """A cell, and the layer that runs it over a sequence.
@@ -27,6 +29,15 @@ class Cell(Block):
     def build(self, inputs: int, hidden: int) -> nn.Module:
         """Returns the layer for inputs of `inputs` numbers and a state of `hidden` numbers."""
         raise NotImplementedError
+
+    def cost(self, channels: int = 64, image_size: tuple[int, int] = (64, 64)) -> Cost | None:
+        """Returns what a layer costs for one step, where inputs and state are `channels` numbers each."""
+        import torch
+
+        from search_spaces.cost import called_cost
+
+        x = torch.zeros(1, 1, channels, device="meta")
+        return called_cost(lambda: self.build(channels, channels), lambda layer: layer(x, None))
 
 
 class Lstm(Cell):
