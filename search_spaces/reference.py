@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.architectures.nasbench201 import NasBench201
+from search_spaces.architectures.nasnet import Nasnet
+from search_spaces.architectures.nasnet_cells import CellBlock, ConvCell
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.blocks.units import Basic, Bottleneck, Unit
 from search_spaces.build import Architecture, Shape
@@ -133,6 +135,41 @@ _resnet("resnet101", (3, 4, 23, 3), Bottleneck())
 # does not print.
 _resnet("cr-resnet50", (1, 3, 5, 7), Bottleneck())
 _resnet("cr-resnet101", (2, 3, 17, 11), Bottleneck())
+
+
+def _cell(outputs: tuple[int, ...], *blocks: tuple[str, int, str, int]) -> ConvCell:
+    made = tuple(CellBlock(left=left, right=right, left_op=a, right_op=b) for a, left, b, right in blocks)
+    return ConvCell(blocks=made, outputs=outputs)
+
+
+def _nasnet_a(
+    name: str, repeats: int, filters: int, stem: str, multiplier: float, size: int, classes: int, skip: bool = False
+) -> None:
+    """Zoph et al., 2018, arXiv 1707.07012, figure 4, with the outputs that the authors' code joins."""
+    normal = _cell(
+        (1, 2, 3, 4, 5, 6),
+        ("sep_conv_5x5", 0, "sep_conv_3x3", 1),
+        ("sep_conv_5x5", 1, "sep_conv_3x3", 1),
+        ("avg_pool_3x3", 0, "identity", 1),
+        ("avg_pool_3x3", 1, "avg_pool_3x3", 1),
+        ("sep_conv_3x3", 0, "identity", 0),
+    )
+    reduction = _cell(
+        (3, 4, 5, 6),
+        ("sep_conv_5x5", 0, "sep_conv_7x7", 1),
+        ("max_pool_3x3", 0, "sep_conv_7x7", 1),
+        ("avg_pool_3x3", 0, "sep_conv_5x5", 1),
+        ("identity", 3, "avg_pool_3x3", 2),
+        ("sep_conv_3x3", 2, "max_pool_3x3", 0),
+    )
+    fields = {"stem": stem, "stem_multiplier": multiplier, "skip_reduction_input": skip, "aux": True}
+    data = {"normal": normal, "reduction": reduction, "repeats": repeats, "filters": filters, **fields}
+    register(name)(lambda: Reference(Nasnet.from_data(data), (3, size, size), classes))
+
+
+_nasnet_a("nasnet-a-cifar", 6, 32, "cifar", 3.0, 32, 10)
+_nasnet_a("nasnet-a-mobile", 4, 44, "imagenet", 1.0, 224, 1000)
+_nasnet_a("nasnet-a-large", 6, 168, "imagenet", 3.0, 331, 1000, skip=True)
 
 
 @register_family("nasbench201")
