@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces.architectures.chain import Chain, ConvLayer
+from search_spaces.architectures.enas_micro import EnasMicro, micro_cell
 from search_spaces.architectures.nasbench201 import NasBench201
 from search_spaces.architectures.nasnet import Nasnet
 from search_spaces.architectures.nasnet_cells import CellBlock, ConvCell
@@ -176,3 +177,11 @@ _nasnet_a("nasnet-a-large", 6, 168, "imagenet", 3.0, 331, 1000, skip=True)
 def _nasbench201(text: str) -> Reference:
     """A cell of NAS-Bench-201 by its string, as it stands in the table, for CIFAR-10."""
     return Reference(NasBench201.from_string(text), (3, 32, 32), 10)
+
+
+@register("enas-micro")
+def _enas_micro() -> Reference:
+    """What the authors of ENAS found, as their code's script for the network trained in the end has it."""
+    normal = micro_cell("0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1")
+    reduction = micro_cell("1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1")
+    return Reference(EnasMicro(normal=normal, reduction=reduction, repeats=5, filters=36), (3, 32, 32), 10)
