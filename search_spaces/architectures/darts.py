@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 from pydantic import Field
 
-from search_spaces.build import Graph, Node, Shape
+from search_spaces.build import Graph, Shape
 from search_spaces.discretize import best_operations
 from search_spaces.domains import Categorical, Subset, Value
 from search_spaces.errors import SpecError

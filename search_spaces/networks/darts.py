@@ -42,13 +42,16 @@ class FactorizedReduction(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns maps (N, outputs, ceil(H / 2), ceil(W / 2)) of maps (N, inputs, H, W)."""
-        x = self.relu(x)
+        out: Tensor = self.norm(self.convolved(self.relu(x)))
+        return out
+
+    def convolved(self, x: Tensor) -> Tensor:
+        """Returns what stands before the norm, for a map that has gone through the ReLU."""
         height, width = x.shape[2:]
         later = nn.functional.pad(x, (0, width % 2, 0, height % 2))[:, :, 1:, 1:]
         if later.shape[2] == 0 or later.shape[3] == 0:
             later = nn.functional.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
-        out: Tensor = self.norm(torch.cat([self.conv1(x), self.conv2(later)], dim=1))
-        return out
+        return torch.cat([self.conv1(x), self.conv2(later)], dim=1)
 
 
 def operation(name: str, channels: int, stride: int, affine: bool = True) -> nn.Module:
@@ -186,7 +189,7 @@ class AuxiliaryHead(nn.Module):
 class DartsNetwork(nn.Module):
     """Stem, cells, average and linear classifier.
 
-    In train mode it returns a dict: `out`, logits (N, outputs); `aux` (where there is one), those of the auxiliary head.
+    In train mode it returns a dict: `out`, logits (N, outputs); `aux` (where there is one), those of the other head.
     """
 
     def __init__(self, spec: Darts, input_shape: tuple[int, ...], outputs: int) -> None:
