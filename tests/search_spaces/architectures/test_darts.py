@@ -11,7 +11,6 @@ from search_spaces.build import Architecture
 from search_spaces.cost import cost
 from search_spaces.errors import SpecError
 from search_spaces.reference import reference
-from search_spaces.relax import relaxable
 from search_spaces.space import Space
 from search_spaces.template import template
 
@@ -119,14 +118,6 @@ def test_parts_that_do_not_fit_are_refused():
         Darts.from_data({"normal": one, "reduction": two})
     with pytest.raises(SpecError, match="layers: an auxiliary classifier needs two reductions; got 2"):
         Darts.from_data({"normal": one, "reduction": one, "layers": 2, "aux": True})
-
-
-def test_it_is_found_in_a_template_to_be_relaxed():
-    spec = darts()
-    assert relaxable({"architecture": spec, "lr": 0.1}) == ("architecture", spec)
-    for wrong, got in (({"lr": 0.1}, "none"), ((spec, spec), "0, 1")):
-        with pytest.raises(SpecError, match=f"can be relaxed; got '{got}'"):
-            relaxable(wrong)
 
 
 def test_the_picture_shows_the_first_cell_of_each_sort_in_full():
