@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces.architectures.chain import Chain, ConvLayer
+from search_spaces.architectures.darts import Darts, DartsCell, cell
 from search_spaces.architectures.enas_micro import EnasMicro, micro_cell
 from search_spaces.architectures.nasbench201 import NasBench201
 from search_spaces.architectures.nasnet import Nasnet
@@ -185,3 +186,38 @@ def _enas_micro() -> Reference:
     normal = micro_cell("0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1")
     reduction = micro_cell("1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1")
     return Reference(EnasMicro(normal=normal, reduction=reduction, repeats=5, filters=36), (3, 32, 32), 10)
+
+
+_DARTS_V1 = (
+    cell(
+        ((1, "sep3"), (0, "sep3")), ((0, "skip"), (1, "sep3")), ((0, "skip"), (1, "sep3")), ((0, "sep3"), (2, "skip"))
+    ),
+    cell(
+        ((0, "max3"), (1, "max3")), ((2, "skip"), (0, "max3")), ((0, "max3"), (2, "skip")), ((2, "skip"), (0, "avg3"))
+    ),
+)
+_DARTS_V2 = (
+    cell(
+        ((0, "sep3"), (1, "sep3")), ((0, "sep3"), (1, "sep3")), ((1, "sep3"), (0, "skip")), ((0, "skip"), (2, "dil3"))
+    ),
+    cell(
+        ((0, "max3"), (1, "max3")), ((2, "skip"), (1, "max3")), ((0, "max3"), (2, "skip")), ((2, "skip"), (1, "max3"))
+    ),
+)
+
+
+def _darts(cells: tuple[DartsCell, DartsCell]) -> Darts:
+    return Darts(normal=cells[0], reduction=cells[1], layers=20, channels=36, aux=True)
+
+
+# Liu et al., 2019, arXiv 1806.09055, figures 4 and 5; both as the authors' code has them.
+register("darts-v1")(lambda: Reference(_darts(_DARTS_V1), (3, 32, 32), 10))
+register("darts-v2")(lambda: Reference(_darts(_DARTS_V2), (3, 32, 32), 10))
+
+
+@register("darts-v2-imagenet")
+def _darts_v2_imagenet() -> Reference:
+    """The second-order cell in the sizes for ImageNet."""
+    normal, reduction = _DARTS_V2
+    spec = Darts(normal=normal, reduction=reduction, layers=14, channels=48, stem="imagenet", aux=True)
+    return Reference(spec, (3, 224, 224), 1000)
