@@ -1,4 +1,4 @@
-"""REINFORCE as a controller: rewards, growth, what teaches it and what does not, and that it learns."""
+"""Policies as controllers: rewards, growth, what teaches them and what does not, and that they learn."""
 
 import math
 from statistics import mean
@@ -8,7 +8,7 @@ import pytest
 
 from controllers.objective import Objective
 from controllers.random_search import RandomConfig, RandomSearch
-from controllers.rl.controller import Reinforce, ReinforceConfig
+from controllers.rl.reinforce import Reinforce, ReinforceConfig
 from controllers.state import difference
 from controllers.trial import Outcome, Status
 from search_spaces.architectures.chain import chain
@@ -32,12 +32,6 @@ def _reward(search: Reinforce, outcome: Outcome) -> float:
 
 def _done(value: float) -> Outcome:
     return Outcome(Status.COMPLETED, {"x": value}, 1)
-
-
-def test_the_defaults_are_the_papers() -> None:
-    config = ReinforceConfig()
-    assert (config.hidden, config.layers, config.init_range, config.learning_rate) == (35, 2, 0.08, 6e-4)
-    assert (config.batch, config.exponent, config.grow_by, config.grow_every) == (8, 3.0, 2, 1600)
 
 
 def test_rewards_by_hand() -> None:
