@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from controllers.base import Controller, ControllerConfig
 from controllers.history import Record
-from controllers.rl.learner import Drawn, Learner
-from controllers.rl.policy import Policy, one_thread
+from controllers.rl.learner import Drawn, InTurn, Learner, Replicas, Wanted, split
+from controllers.rl.policy import Policy
 from controllers.rl.queries import Depths
-from controllers.state import State, make_torch_generator, set_torch_generator_state, torch_generator_state
+from controllers.state import State, derive_seed, make_torch_generator
 from controllers.table import Proposal
 from controllers.trial import Status
 from search_spaces.domains import First
 from search_spaces.errors import SpecError
+from search_spaces.space import Space
+
+if TYPE_CHECKING:
+    import torch
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -41,6 +45,9 @@ class PolicyConfig(ControllerConfig):
         grow_by: Layers that are added.
         grow_every: Sampled candidates after which they are added.
         grow_exact: Whether the number of layers is held to that limit, rather than chosen up to it.
+        replicas: Copies of the policy that share its work, in processes of their own where a search runs on Ray: each
+            draws its part of the next `batch` samples, and computes the gradient of its part of a batch. With one,
+            each sample is drawn when it is asked for.
     """
 
     hidden: Positive
@@ -57,6 +64,27 @@ class PolicyConfig(ControllerConfig):
     grow_by: Positive = 2
     grow_every: Positive = 1600
     grow_exact: bool = False
+    replicas: Positive = 1
+
+    def check(self) -> None:
+        """Refuses more replicas than a batch has samples."""
+        if self.replicas > self.batch:
+            raise SpecError("each replica needs a sample of a batch", self.replicas, f"<= {self.batch}", "replicas")
+
+    @abstractmethod
+    def learner(self, policy: Policy) -> Learner:
+        """Return what moves `policy`."""
+
+    def policy(self, space: Space, generator: torch.Generator) -> Policy:
+        """Return a policy over `space` with weights drawn from `generator`."""
+        return Policy(
+            space,
+            generator,
+            hidden=self.hidden,
+            layers=self.layers,
+            init_range=self.init_range,
+            bins=self.bins,
+        )
 
     def depths(self, sampled: int) -> Depths | None:
         """Return what a `First` is held to after `sampled` candidates; None: nothing.
@@ -92,23 +120,22 @@ class PolicyController(Controller[P]):
             rule = "nothing grows: the space has no searched number of items"
             allowed = "null, or a space with a `first` domain, such as {preset: chain, grow: true}"
             raise SpecError(rule, config.grow_start, allowed, "controller/grow_start")
-        self._generator = make_torch_generator(self.seed, "controller", "policy")
-        self._policy = Policy(
-            self.space,
-            self._generator,
-            hidden=config.hidden,
-            layers=config.layers,
-            init_range=config.init_range,
-            bins=config.bins,
-        )
-        self._learner = self._make_learner(self._policy)
+        self._policy = config.policy(self.space, make_torch_generator(self.seed, "controller", "policy"))
+        self._learner = config.learner(self._policy)
+        self._replicas: Replicas = InTurn(self._learner)
+        self._ahead: list[Proposal] = []
         self._sampled = 0
         self._lowest = 0.0
         self._batch: list[State] = []
 
-    @abstractmethod
-    def _make_learner(self, policy: Policy) -> Learner:
-        """Return what moves `policy`."""
+    @property
+    def learner(self) -> Learner:
+        """What moves the policy."""
+        return self._learner
+
+    def distribute(self, replicas: Replicas | None) -> None:
+        """Have `replicas` do their parts of the work; None: all is done here. No result depends on it."""
+        self._replicas = replicas or InTurn(self._learner)
 
     def reward(self, record: Record) -> float:
         """Return what a trial is worth to the policy; see the class for those without a value."""
@@ -121,11 +148,22 @@ class PolicyController(Controller[P]):
         return math.copysign(self.config.scale * abs(score) ** self.config.exponent, score)
 
     def _propose(self) -> Proposal:
-        depths = self.config.depths(self._sampled)
-        with one_thread():
-            sample = self._policy.sample(self._generator, depths)
+        if not self._ahead:
+            self._ahead = self._draw(1 if self.config.replicas == 1 else self.config.batch)
         self._sampled += 1
-        return Proposal(sample.candidate, Drawn.of(sample, depths).to_data())
+        return self._ahead.pop(0)
+
+    def _draw(self, n: int) -> list[Proposal]:
+        numbers = range(self._sampled, self._sampled + n)
+        # A generator a sample, by its number: who draws it does not matter, and none is to be saved.
+        wanted = [
+            Wanted(derive_seed(self.seed, "controller", "sample", k, bits=63), self.config.depths(k)) for k in numbers
+        ]
+        samples = self._replicas.draw(split(wanted, min(n, self.config.replicas)))
+        return [
+            Proposal(sample.candidate, Drawn.of(sample, one.depths).to_data())
+            for sample, one in zip(samples, wanted, strict=True)
+        ]
 
     def _update(self, record: Record, memo: State | None) -> None:
         if memo is None or record.outcome.status is Status.CANCELLED:
@@ -135,22 +173,23 @@ class PolicyController(Controller[P]):
         self._batch.append(memo | {"reward": reward})
         if len(self._batch) == self.config.batch:
             batch, self._batch = self._batch, []
-            self._learner.update([Drawn.from_data(kept) for kept in batch], [kept["reward"] for kept in batch])
+            drawn, rewards = [Drawn.from_data(kept) for kept in batch], [kept["reward"] for kept in batch]
+            self._learner.update(drawn, rewards, self.config.replicas, self._replicas)
 
     def _get_state(self) -> State:
         return {
-            "generator": torch_generator_state(self._generator),
             "policy": self._policy.get_state(),
             "learner": self._learner.get_state(),
             "sampled": self._sampled,
             "lowest": self._lowest,
             "batch": list(self._batch),
+            "ahead": [proposal.to_data() for proposal in self._ahead],
         }
 
     def _set_state(self, state: State) -> None:
-        set_torch_generator_state(self._generator, state["generator"])
         self._policy.set_state(state["policy"])
         self._learner.set_state(state["learner"])
         self._sampled = state["sampled"]
         self._lowest = state["lowest"]
         self._batch = list(state["batch"])
+        self._ahead = [Proposal.from_data(data) for data in state["ahead"]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from controllers.state import State
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Gradients = dict[str, "Tensor"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Drawn:
         return cls(data["tokens"], data["log_probs"], tuple(data["depths"]) if data["depths"] else None)
 
 
+def split(items: Sequence[T], parts: int) -> list[Sequence[T]]:
+    """Return the items in order, in so many parts of as equal a size as can be."""
+    return [items[len(items) * i // parts : len(items) * (i + 1) // parts] for i in range(parts)]
+
+
 class Baseline:
     """Exponential moving average of rewards.
 
@@ -74,6 +82,57 @@ class Baseline:
         for reward in rewards:
             self.value = self.decay * self.value + (1 - self.decay) * reward
         return [reward - before for reward in rewards]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some samples of a batch.
+
+    Args:
+        drawn: The samples.
+        advantages: By how much the reward of each exceeds the baseline.
+        of: Number of samples in the whole batch.
+    """
+
+    drawn: Sequence[Drawn]
+    advantages: Sequence[float]
+    of: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A part, ready to be scored under any weights; see `Learner.loss`."""
+
+    batch: Batch
+    behaviour: Tensor
+    advantages: Tensor
+    of: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A sample to draw.
+
+    Args:
+        seed: Of the generator that it is drawn with.
+        depths: What every `First` is held to; None for nothing.
+    """
+
+    seed: int
+    depths: Depths | None
+
+
+class Replicas(Protocol):
+    """Copies of a policy that draw samples and compute gradients, each its part, under the weights of the moment."""
+
+    def draw(self, parts: Sequence[Sequence[Wanted]]) -> list[Sample]:
+        """Return the samples of all parts, in order."""
+
+    def take(self, parts: Sequence[Part]) -> None:
+        """Take in the parts of the next batch."""
+
+    def gradients(self) -> list[Gradients]:
+        """Return the gradients of each part."""
 
 
 class Learner(ABC):
@@ -103,25 +162,49 @@ class Learner(ABC):
             advantages: By how much each reward exceeds the baseline, (m,).
         """
 
-    def update(self, drawn: Sequence[Drawn], rewards: Sequence[float]) -> None:
-        """Learn from a batch.
+    def update(
+        self, drawn: Sequence[Drawn], rewards: Sequence[float], parts: int = 1, replicas: Replicas | None = None
+    ) -> None:
+        """Learn from a batch. The result depends on the number of parts, but not on where their gradients are computed.
 
         Args:
             drawn: Its m samples.
             rewards: What each was worth.
+            parts: Number of parts, in batch order, whose gradients are added up; at most m.
+            replicas: Where they are computed; None: here, one after the other.
         """
+        advantages = self.baseline.advantages(rewards)
+        places = split(range(len(drawn)), parts)
+        replicas = replicas or InTurn(self)
+        replicas.take([Part([drawn[k] for k in some], [advantages[k] for k in some], len(drawn)) for some in places])
+        for _ in range(self.epochs):
+            total: Gradients = {}
+            for gradients in replicas.gradients():
+                for name, gradient in gradients.items():
+                    total[name] = total[name] + gradient if name in total else gradient
+            self._adam.step(total)
+
+    def replayed(self, part: Part) -> Replayed:
+        """Return `part`, ready to be scored."""
         import torch
 
-        advantages = torch.tensor(self.baseline.advantages(rewards))
-        batch = Batch(self.policy.script, [kept.tokens for kept in drawn], [kept.depths for kept in drawn])
+        batch = Batch(self.policy.script, [kept.tokens for kept in part.drawn], [kept.depths for kept in part.drawn])
         behaviour = torch.zeros(batch.size, batch.steps)
-        for row, kept in zip(behaviour, drawn, strict=True):
-            row[: len(kept.log_probs)] = torch.from_numpy(kept.log_probs)
-        with one_thread():
-            for _ in range(self.epochs):
-                loss = self.loss(*self.policy.score(batch), behaviour, advantages).mean()
-                if loss.requires_grad:  # else the space leaves nothing to choose
-                    self._adam.minimize(loss)
+        for row, kept in zip(behaviour, part.drawn, strict=True):
+            row[: len(kept.log_probs)] = torch.tensor(kept.log_probs)
+        return Replayed(batch, behaviour, torch.tensor(part.advantages), part.of)
+
+    def gradients(self, part: Replayed) -> Gradients:
+        """Return the share of `part` in the gradient of the mean loss, of the weights that the loss depends on."""
+        import torch
+
+        log_probs, entropies = self.policy.score(part.batch)
+        loss = self.loss(log_probs, entropies, part.behaviour, part.advantages).sum() / part.of
+        if not loss.requires_grad:  # the space leaves nothing to choose
+            return {}
+        names, weights = zip(*self.policy.parameters.items(), strict=True)
+        found = torch.autograd.grad(loss, weights, allow_unused=True)
+        return {name: gradient for name, gradient in zip(names, found, strict=True) if gradient is not None}
 
     def get_state(self) -> State:
         """Return the moments of Adam and the baseline as a state tree."""
@@ -131,3 +214,30 @@ class Learner(ABC):
         """Take on what `get_state` returned."""
         self._adam.set_state(state["adam"])
         self.baseline.value = state["baseline"]
+
+
+class InTurn:
+    """No copy: the policy itself, part after part."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self._parts: list[Replayed] = []
+
+    def draw(self, parts: Sequence[Sequence[Wanted]]) -> list[Sample]:
+        """See `Replicas`."""
+        import torch
+
+        policy = self._learner.policy
+        with one_thread():
+            return [
+                policy.sample(torch.Generator().manual_seed(one.seed), one.depths) for part in parts for one in part
+            ]
+
+    def take(self, parts: Sequence[Part]) -> None:
+        """See `Replicas`."""
+        self._parts = [self._learner.replayed(part) for part in parts]
+
+    def gradients(self) -> list[Gradients]:
+        """See `Replicas`."""
+        with one_thread():
+            return [self._learner.gradients(part) for part in self._parts]

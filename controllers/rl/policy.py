@@ -150,19 +150,13 @@ class Policy:
         """
         import torch
 
-        places, log_probs, entropies = [], [], []
+        log_probs = entropies = torch.zeros(batch.size * batch.steps)
         if batch.steps:
             hidden = self._hidden(batch)
-            for found in (*self._softmax_parts(batch, hidden), *self._anchor_parts(batch, hidden)):
-                for kept, part in zip((places, log_probs, entropies), found, strict=True):
-                    kept.append(part)
-        shape = (batch.size, batch.steps)
-        if not places:  # no step, or anchors without an item before them, leave nothing to choose
-            return torch.zeros(shape), torch.zeros(shape)
-        index = torch.cat(places)
-        flat = (torch.zeros(shape).view(-1).index_add(0, index, torch.cat(parts)) for parts in (log_probs, entropies))
-        log_prob, entropy = (part.view(shape) for part in flat)
-        return log_prob, entropy
+            for places, log_p, entropy in (*self._softmax_parts(batch, hidden), *self._anchor_parts(batch, hidden)):
+                log_probs = log_probs.index_add(0, places, log_p)
+                entropies = entropies.index_add(0, places, entropy)
+        return log_probs.view(batch.size, batch.steps), entropies.view(batch.size, batch.steps)
 
     def attention(self, previous: Tensor, current: Tensor) -> Tensor:
         """Return one logit a pair of hidden states, (N,), given (N, H) or, for the current one, (1, H)."""
@@ -181,7 +175,7 @@ class Policy:
 
         with torch.no_grad():
             for name, weight in self.parameters.items():
-                weight.copy_(torch.from_numpy(state[name]))
+                weight.copy_(torch.tensor(state[name]))
 
     def _hidden(self, batch: Batch) -> Tensor:
         """Return the hidden state of the top layer at each place, and a zero, (m T + 1, H)."""
@@ -265,10 +259,10 @@ class _Drawer:
         for layer, (weight, bias) in enumerate(self._layers):
             both = torch.from_numpy(np.concatenate((x, self._h[layer])))
             gates: Floats = torch.addmv(bias, weight, both).numpy()
-            opened = np.tanh(gates[2 * n : 3 * n])
-            shut = 1 / (1 + np.exp(-gates))
-            self._c[layer] = shut[n : 2 * n] * self._c[layer] + shut[:n] * opened
-            x = self._h[layer] = shut[3 * n :] * np.tanh(self._c[layer])
+            new = np.tanh(gates[2 * n : 3 * n])
+            opened = 0.5 + 0.5 * np.tanh(0.5 * gates)  # the sigmoid
+            self._c[layer] = opened[n : 2 * n] * self._c[layer] + opened[:n] * new
+            x = self._h[layer] = opened[3 * n :] * np.tanh(self._c[layer])
 
     def _one_of(self, query: Query, h: Floats) -> tuple[Choices, float]:
         rows = slice(query.row, query.row + len(query.mask))
@@ -278,12 +272,12 @@ class _Drawer:
     def _picked(self, logits: Floats) -> tuple[Choices, float]:
         import torch
 
-        scaled = np.exp((logits - logits.max()).astype(np.float64))
-        p = scaled / scaled.sum()
-        # The last of those whose share reaches past the point drawn: one that is forbidden has no share.
-        point = torch.rand((), generator=self._generator, dtype=torch.float64).item()
-        pick = int(np.searchsorted(np.cumsum(p)[:-1], point, side="right"))
-        return (pick,), float(np.log(p[pick]))
+        relative = (logits - logits.max()).astype(np.float64)
+        ends = np.cumsum(np.exp(relative))
+        # The first whose share ends past the point drawn: what is forbidden has no share.
+        point = torch.rand((), generator=self._generator).item() * ends[-1]
+        pick = int(np.searchsorted(ends, point, side="right"))
+        return (pick,), float(relative[pick] - np.log(ends[-1]))
 
     def _of_items(self, query: Query, h: Floats) -> tuple[Choices, float]:
         import torch

@@ -26,8 +26,8 @@ class PpoConfig(PolicyConfig):
             the choice stops to count.
         epochs: Steps that each batch makes.
 
-    Deviation: the paper gives neither `clip` nor `epochs`. 0.2 is the best of Schulman et al., table 1; 4 steps are as
-        many as make the ratio differ from one, and few enough that children of the policy before are seldom clipped.
+    Deviation: the paper gives neither `clip` nor `epochs`. 0.2 is the best of Schulman et al., table 1, and 4 lies
+        between the 3 and the 10 epochs of their appendix A.
     """
 
     kind: Literal["ppo"] = "ppo"
@@ -40,6 +40,10 @@ class PpoConfig(PolicyConfig):
     entropy: Annotated[float, Field(ge=0)] = 1e-5
     clip: Annotated[float, Field(gt=0, lt=1)] = 0.2
     epochs: Positive = 4
+
+    def learner(self, policy: Policy) -> PpoUpdate:
+        """Return what moves `policy`."""
+        return PpoUpdate(policy, self.learning_rate, self.baseline_decay, self.epochs, self.clip, self.entropy)
 
 
 class PpoUpdate(Learner):
@@ -86,9 +90,3 @@ class Ppo(PolicyController[PpoConfig]):
     """
 
     config_type = PpoConfig
-
-    def _make_learner(self, policy: Policy) -> PpoUpdate:
-        config = self.config
-        return PpoUpdate(
-            policy, config.learning_rate, config.baseline_decay, config.epochs, config.clip, config.entropy
-        )

@@ -33,6 +33,10 @@ class ReinforceConfig(PolicyConfig):
     batch: Positive = 8
     exponent: Annotated[float, Field(gt=0)] = 3.0
 
+    def learner(self, policy: Policy) -> ReinforceUpdate:
+        """Return what moves `policy`."""
+        return ReinforceUpdate(policy, self.learning_rate, self.baseline_decay)
+
 
 class ReinforceUpdate(Learner):
     """Adam on the estimate (1/m) sum_k sum_t grad log P(a_t | a_<t) (R_k - b).
@@ -52,6 +56,3 @@ class Reinforce(PolicyController[ReinforceConfig]):
     """
 
     config_type = ReinforceConfig
-
-    def _make_learner(self, policy: Policy) -> ReinforceUpdate:
-        return ReinforceUpdate(policy, self.config.learning_rate, self.config.baseline_decay)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from controllers.rl.learner import Baseline, Drawn, Learner
+from controllers.rl.learner import Baseline, Drawn, InTurn, Learner, Part, split
 from controllers.rl.policy import Policy
 from controllers.rl.ppo import PpoUpdate
 from controllers.rl.reinforce import ReinforceUpdate
@@ -60,6 +60,38 @@ def test_behaviour_is_padded_like_the_log_probabilities() -> None:
     assert len({len(kept.log_probs) for kept in drawn}) > 1
     assert torch.allclose(seen[0], seen[1], atol=1e-6)
     assert seen[2].tolist() == [i - 3.5 for i in range(8)]
+
+
+def test_items_are_split_in_order() -> None:
+    assert split([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4, 5]]
+    assert split([1, 2], 2) == [[1], [2]]
+
+
+@pytest.mark.parametrize("kind", ["ppo", "reinforce"])
+def test_gradients_of_parts_add_up_to_that_of_the_batch(kind: str) -> None:
+    learner = _learner(kind)
+    drawn, advantages = _drawn(learner, 5), [0.1, -0.9, 0.4, -0.2, 0.7]
+    (whole,) = _gradients(learner, [Part(drawn, advantages, 5)])
+    first, second = _gradients(learner, [Part(drawn[:2], advantages[:2], 5), Part(drawn[2:], advantages[2:], 5)])
+    assert {"embedding", "softmax", "lstm.0.input"} <= set(whole)
+    for name, gradient in whole.items():
+        assert torch.allclose(first[name] + second[name], gradient, atol=1e-7), name
+
+
+def _gradients(learner: Learner, parts: list[Part]) -> list[dict[str, torch.Tensor]]:
+    replicas = InTurn(learner)
+    replicas.take(parts)
+    return replicas.gradients()
+
+
+def test_a_batch_in_parts_has_one_baseline_and_one_step() -> None:
+    whole, parts = _learner(), _learner()
+    drawn, rewards = _drawn(whole, 5), [0.1, 0.9, 0.4, 0.2, 0.7]
+    whole.update(drawn, rewards)
+    parts.update(drawn, rewards, 5)
+    assert whole.baseline.value == parts.baseline.value
+    assert parts.get_state()["adam"]["steps"] == whole.get_state()["adam"]["steps"]
+    assert parts.get_state()["adam"]["steps"]["softmax"] == 3
 
 
 @pytest.mark.parametrize("kind", ["ppo", "reinforce"])

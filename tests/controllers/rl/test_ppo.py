@@ -140,7 +140,8 @@ def test_a_sample_that_has_become_likelier_already_is_pushed_no_further() -> Non
 
 def test_batches_in_flight_keep_who_drew_them() -> None:
     space = Space({f"p{i}": Categorical((0, 1, 2, 3)) for i in range(4)})
-    search = make_controller(PpoConfig(batch=4, learning_rate=0.05), space, [Objective(metric="x")])
+    config = PpoConfig(batch=4, learning_rate=0.05)
+    search = make_controller(config, space, [Objective(metric="x")], duplicates="evaluate")
     trials = search.ask(12)  # three batches, none of them complete
     assert len(trials) == 12
     first = {entry["trial"]["trial_id"]: entry["memo"]["log_probs"] for entry in search.state_dict()["pending"]}
