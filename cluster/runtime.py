@@ -29,6 +29,7 @@ from cluster.pictures import Pictures, with_architectures, write_curves
 from cluster.preflight import check_controller
 from cluster.ray_runtime import RayRuntime, prepare
 from cluster.replay import check_headers, replay
+from cluster.replicas import distributed
 from cluster.signals import Signals
 from cluster.splits import keep_splits
 from cluster.storage import Storage, StorageError
@@ -220,7 +221,7 @@ class _Session:
             raise KeyboardInterrupt
         wanted = self.config.resources
         cpus = None if wanted.concurrency is None else wanted.concurrency * wanted.cpus
-        with RayRuntime(address, cpus) as ray:
+        with RayRuntime(address, cpus) as ray, distributed(self.controller):
             self.signals.install()
             resources.check_fits(wanted, ray.nodes())
             many = resources.concurrency(wanted, ray.free())
