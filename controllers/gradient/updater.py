@@ -105,7 +105,7 @@ class GradientUpdater:
             self._losses.clear()
         if collapsed and not self._warned:
             self._warned = True
-            rule = "more than that of the operations found are skips: the search has collapsed"
+            rule = "more of the operations found are skips: the search has collapsed"
             _log.warning("arch/skip_ratio %.2f, skip_limit %.2f: %s", skips, self.config.skip_limit, rule)
         self.stopped = self.stopped or (collapsed and self.config.stop_when_collapsed)
         return found
