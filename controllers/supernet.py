@@ -44,7 +44,7 @@ S = TypeVar("S", bound=SupernetConfig)
 
 
 class SupernetSearch(Controller[S]):
-    """Asks for one `supernet` trial, then for the network that its logits stand for, then for random ones.
+    """Asks for one `supernet` trial, then for the network that its payload stands for, then for random ones.
 
     That is one round; another begins with a new supernet as long as the budget lasts. A supernet that failed is begun
     anew. Supernets take part in no ranking: their figures are not those of a network that can be had.
@@ -56,6 +56,12 @@ class SupernetSearch(Controller[S]):
 
     def __init__(self, config: S, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
+        self._check_space()
+        self._next_up: list[Proposal] = []
+        self._training = False
+
+    def _check_space(self) -> None:
+        """Refuse a space of which a supernet cannot decide everything."""
         _, architecture = relaxable(self.space.template)
         zeros = {name: np.zeros(shape) for name, shape in architecture.layout().items()}
         try:
@@ -64,8 +70,6 @@ class SupernetSearch(Controller[S]):
             rule = f"controller {self.kind!r} decides the cells of one architecture and nothing else"
             allowed = "a space with no other decision: fix it, or search it with another controller"
             raise SpecError(rule, error.path or "another decision", allowed, "space") from None
-        self._next_up: list[Proposal] = []
-        self._training = False
 
     def found(self, payload: Any) -> Candidate:
         """Return the candidate that a supernet's payload stands for.

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, final
 
 from search_spaces.build import Architecture, Shape
 from search_spaces.domains import Domain
+from search_spaces.errors import SpecError
+from search_spaces.spec import specs
 
 if TYPE_CHECKING:
     from search_spaces.networks.shared import SharedNetwork
@@ -63,3 +65,19 @@ class Shareable(Architecture):
 def options(field: Any) -> tuple[Any, ...]:
     """Returns the values that a field may take: those of its domain, or the one it has."""
     return tuple(field.values()) if isinstance(field, Domain) else (field,)
+
+
+def shareable(template: Any) -> tuple[str, Shareable]:
+    """Returns path and spec of the one architecture of a template whose choices can share weights.
+
+    Args:
+        template: A spec, mapping or tuple with holes.
+
+    Raises:
+        SpecError: There is none, or more than one.
+    """
+    found = [(path, spec) for path, spec in specs(template) if isinstance(spec, Shareable)]
+    if len(found) != 1:
+        got = ", ".join(path or "." for path, _ in found) or "none"
+        raise SpecError("weights are shared within one architecture", got, "one, such as {preset: enas_macro}")
+    return found[0]

@@ -74,6 +74,8 @@ class Policy:
         layers: Layers of the LSTM.
         init_range: All weights start uniform between minus and plus this.
         bins: Number of bins of continuous domains.
+        temperature: What logits are divided by.
+        tanh: The greatest size of a logit, which is `tanh` times the hyperbolic tangent of what it was; None: no bound.
     """
 
     def __init__(
@@ -85,9 +87,12 @@ class Policy:
         layers: int = 2,
         init_range: float = 0.08,
         bins: int | None = None,
+        temperature: float = 1.0,
+        tanh: float | None = None,
     ) -> None:
         import torch
 
+        self.temperature, self.tanh = temperature, tanh
         self.script = Script(space, bins)
         self.hidden = hidden
         self.layers = layers
@@ -163,7 +168,31 @@ class Policy:
         import torch
 
         projected = previous @ self.parameters["anchor.previous"].T + current @ self.parameters["anchor.current"].T
-        return torch.tanh(projected) @ self.parameters["anchor.v"]
+        return self.shaped(torch.tanh(projected) @ self.parameters["anchor.v"])
+
+    def shaped(self, logits: Tensor) -> Tensor:
+        """Return logits as temperature and bound make them.
+
+        Paper: Bello et al., 2017, arXiv 1611.09940, appendices A.1 and A.2.
+        """
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        return logits if self.tanh is None else self.tanh * logits.tanh()
+
+    def chances(self, batch: Batch) -> tuple[Tensor, int]:
+        """Return the probability of each earlier item that may be taken into a subset, and the number of subsets.
+
+        Args:
+            batch: The m candidates in which the subsets stand.
+        """
+        import torch
+
+        if not batch.many.numel():
+            return torch.zeros(0), 0
+        places, pairs, _ = batch.many
+        hidden = self._hidden(batch)
+        logits = self.attention(hidden[batch.pairs[0][pairs]], hidden[batch.pairs[1][pairs]])
+        return torch.sigmoid(logits), len(places.unique())
 
     def get_state(self) -> State:
         """Return the weights as a state tree."""
@@ -193,7 +222,7 @@ class Policy:
 
         if not len(batch.places):
             return
-        logits = hidden[batch.places] @ self.parameters["softmax"].T + self.parameters["softmax_bias"]
+        logits = self.shaped(hidden[batch.places] @ self.parameters["softmax"].T + self.parameters["softmax_bias"])
         log_p = torch.log_softmax(logits.masked_fill(batch.forbidden, -torch.inf), 1)
         entropy = -(log_p.exp() * log_p.masked_fill(batch.forbidden, 0.0)).sum(1)
         yield batch.places, log_p.gather(1, batch.picked[:, None])[:, 0], entropy
@@ -265,8 +294,11 @@ class _Drawer:
             x = self._h[layer] = opened[3 * n :] * np.tanh(self._c[layer])
 
     def _one_of(self, query: Query, h: Floats) -> tuple[Choices, float]:
+        import torch
+
         rows = slice(query.row, query.row + len(query.mask))
-        logits = np.einsum("ij,j->i", self._softmax[rows], h) + self._bias[rows]
+        plain = np.einsum("ij,j->i", self._softmax[rows], h) + self._bias[rows]
+        logits = self._policy.shaped(torch.from_numpy(plain)).numpy()
         return self._picked(logits if all(query.mask) else np.where(query.mask, logits, -np.inf))
 
     def _picked(self, logits: Floats) -> tuple[Choices, float]:

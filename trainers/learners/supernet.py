@@ -10,6 +10,7 @@ from torch import nn
 
 from search_spaces.recipe import ClassificationRecipe, SeparateSplits
 from search_spaces.relax import Relaxable
+from search_spaces.share import Shareable
 from trainers.data.base import ImageSet
 from trainers.data.sampler import Sampler
 from trainers.data.splits import Part
@@ -43,6 +44,8 @@ class SupernetLearner(ClassificationLearner):
         self._held_sampler = Sampler(np.arange(len(rows)), self.sampler.batch_size, seed + 1, device)
 
     def _built(self, spec: Classifier, data: ImageSet) -> nn.Module:
+        if isinstance(spec.architecture, Shareable):
+            return spec.architecture.share(data.input_shape, len(data.classes))
         assert isinstance(spec.architecture, Relaxable)
         return spec.architecture.relax(data.input_shape, len(data.classes))
 
