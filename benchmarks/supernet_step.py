@@ -101,14 +101,13 @@ def nni_module(norms: bool) -> Any:
     from nni.nas.evaluator.pytorch.lightning import ClassificationModule
     from nni.nas.hub.pytorch import DARTS, nasnet
     from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
-    from nni.nas.oneshot.pytorch.strategy import DARTS as Strategy
+    from nni.nas.oneshot.pytorch import strategy as strategies
 
     if norms:
         for name in ("max_pool_3x3", "avg_pool_3x3"):
             nasnet.OPS[name] = _normed(nasnet.OPS[name])
     space = DARTS(width=CHANNELS, num_cells=CELLS, dataset="cifar")
-    strategy = Strategy()
-    mutated = strategy.mutate_model(space)
+    mutated = strategies.DARTS().mutate_model(space)
     module = ClassificationModule(learning_rate=0.025, weight_decay=3e-4, num_classes=CLASSES)
     module.set_model(mutated)
     return DartsLightningModule(module, gradient_clip_val=5.0)

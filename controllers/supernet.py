@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -103,5 +104,7 @@ class SupernetSearch(Controller[S]):
         return {"next_up": [proposal.to_data() for proposal in self._next_up], "training": self._training}
 
     def _set_state(self, state: State) -> None:
-        self._next_up = [Proposal.from_data(data) for data in state["next_up"]]
+        kept = [Proposal.from_data(data) for data in state["next_up"]]
+        # JSON sorts the paths; the space has them in the order of its walk.
+        self._next_up = [replace(proposal, candidate=self.space.candidate(proposal.candidate)) for proposal in kept]
         self._training = state["training"]

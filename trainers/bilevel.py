@@ -12,6 +12,7 @@ from search_spaces.errors import SpecError
 from search_spaces.recipe import Recipe
 from trainers.learners.supernet import SupernetLearner
 from trainers.loop import Training
+from trainers.optim import begin_at_rest, optimizers
 from trainers.supernet import ArchUpdater, Moment
 from trainers.trial import TrialContext
 
@@ -35,6 +36,8 @@ class Bilevel(Training):
             raise SpecError("a supernet needs a controller that learns inside a trial", trial.mode, allowed, "mode")
         super().__init__(learner, recipe, trial, report_every)
         self.learner: SupernetLearner = learner
+        for optimizer in optimizers(self.optimizer):
+            begin_at_rest(optimizer)
         self.updater: ArchUpdater = trial.updater
         self.updater.start(self.network, trial.seed)
 

@@ -37,16 +37,14 @@ def unrolled_gradient(
     """
     weights, ahead, rates = _planned(optimizer)
     before = [weight.detach().clone() for weight in weights]
-    gradients = torch.autograd.grad(weight_loss(), weights, allow_unused=True)
+    gradients = _grad(weight_loss(), weights)
     with torch.no_grad():
         for weight, step, rate, gradient in zip(weights, ahead, rates, gradients, strict=True):
-            weight.sub_(rate * (step if gradient is None else step + gradient))
+            weight.sub_(rate * (step + gradient))
     loss = held_out_loss()
-    found = torch.autograd.grad(loss, [*logits, *weights], allow_unused=True)
-    direct = [_or_zero(one, each) for one, each in zip(found, logits, strict=False)]
-    vector = [_or_zero(one, each) for one, each in zip(found[len(logits) :], weights, strict=True)]
+    found = _grad(loss, [*logits, *weights])
     # Where groups have rates of their own, each weight's part is scaled by its own.
-    vector = [rate * part for rate, part in zip(rates, vector, strict=True)]
+    vector = [rate * part for rate, part in zip(rates, found[len(logits) :], strict=True)]
     norm = torch.stack([part.norm() for part in vector]).norm()
     step = scale / norm.clamp(min=1e-12)
     sides = []
@@ -54,13 +52,12 @@ def unrolled_gradient(
         with torch.no_grad():
             for weight, old, part in zip(weights, before, vector, strict=True):
                 weight.copy_(old + sign * step * part)
-        sides.append(torch.autograd.grad(weight_loss(), list(logits), allow_unused=True))
+        sides.append(_grad(weight_loss(), logits))
     with torch.no_grad():
         for weight, old in zip(weights, before, strict=True):
             weight.copy_(old)
     return loss.detach(), [
-        one - (_or_zero(up, each) - _or_zero(down, each)) / (2 * step)
-        for one, up, down, each in zip(direct, *sides, logits, strict=True)
+        direct - (up - down) / (2 * step) for direct, up, down in zip(found[: len(logits)], *sides, strict=True)
     ]
 
 
@@ -81,5 +78,6 @@ def _planned(optimizer: Any) -> tuple[list[Tensor], list[Tensor], list[float]]:
     return weights, ahead, rates
 
 
-def _or_zero(gradient: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if gradient is None else gradient
+def _grad(loss: Tensor, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Returns the gradient to each value, zeros where the loss does not depend on it."""
+    return torch.autograd.grad(loss, list(values), materialize_grads=True)

@@ -88,7 +88,7 @@ class GradientUpdater:
         """
         with frozen(moment.network.parameters()):
             loss, _ = moment.loss(moment.held_out())
-            return loss.detach(), torch.autograd.grad(loss, self.logits)
+            return loss.detach(), torch.autograd.grad(loss, self.logits, materialize_grads=True)
 
     def before_evaluation(self, network: Any) -> None:
         """Judges the softmax mixture."""

@@ -49,16 +49,17 @@ class RelaxedCell(nn.Module):
             for source in range(node + 2)
         )
 
-    def forward(self, before: Tensor, last: Tensor, mixture: Tensor) -> Tensor:
+    def forward(self, before: Tensor, last: Tensor, mixture: Tensor, rows: list[list[float]]) -> Tensor:
         """Returns the cell's output for the outputs of the two cells before it.
 
         Args:
             before: Of the cell before the last, (N, C, H, W).
             last: Of the last cell.
             mixture: (edges, primitives) weights.
+            rows: The same as numbers; what is 0 is not computed.
         """
         maps: list[Any] = [_Source(self, source, x) for source, x in enumerate(self.inputs(before, last))]
-        rows, start = mixture.tolist(), 0
+        start = 0
         fast = self.training and maps[0].x.dtype in _EXACT and not torch.is_autocast_enabled(before.device.type)
         for node in range(self.count):
             used = [
@@ -185,8 +186,9 @@ class DartsSupernet(Supernet):
     def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:
         """Returns the logits (N, outputs) of images (N, C, H, W); in train mode as `out` of a dict."""
         mixture = self.mixture()
+        rows = {name: weights.tolist() for name, weights in mixture.items()}
         before, last = self.stem(image.contiguous(memory_format=torch.channels_last))
         for sort, cell in zip(self.sorts, self.cells, strict=True):
-            before, last = last, cell(before, last, mixture[sort])
+            before, last = last, cell(before, last, mixture[sort], rows[sort])
         out: Tensor = self.classifier(last.mean((2, 3)))
         return {"out": out} if self.training else out

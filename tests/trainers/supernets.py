@@ -15,7 +15,7 @@ RECIPE = ClassificationRecipe(
     clip=ClipGradients(norm=5.0),
     warmup=GradualWarmup(epochs=0.5),
 )
-TEMPLATE = Classifier(architecture=darts(layers=2, channels=2, nodes=1), recipe=RECIPE)
+TEMPLATE = Classifier(architecture=darts(layers=3, channels=2, nodes=1), recipe=RECIPE)
 
 
 def search(
