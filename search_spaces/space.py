@@ -32,6 +32,7 @@ class Space:
         self._roots: tuple[Point, ...] = compile_points(template)
         self._build: Builder | None = None
         self._fingerprint: str | None = None
+        self._own: dict[str, tuple[tuple[str, Spec], ...]] = {}
 
     def walk(self) -> Walk:
         """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
@@ -177,7 +178,7 @@ class Space:
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
         values = dict(candidate)
-        for prefix, spec in _overriding(self.template, "canonical"):
+        for prefix, spec in self._with_own("canonical"):
             if not (below := _below(prefix, values)):
                 continue
             changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
@@ -192,10 +193,19 @@ class Space:
         unless a spec of the template has such features; equivalent candidates have the same.
         """
         found: list[str] = []
-        for prefix, spec in _overriding(self.template, "path_features"):
+        for prefix, spec in self._with_own("path_features"):
             if below := _below(prefix, candidate):
                 found += [f"{prefix}{feature}" for feature in spec.path_features(below)]
         return tuple(sorted(found))
+
+    def _with_own(self, method: str) -> tuple[tuple[str, Spec], ...]:
+        """Returns the specs of the template with a method of their own, each behind the prefix of its decisions."""
+        if method not in self._own:
+            own = [
+                found for found in specs(self.template) if getattr(type(found[1]), method) is not getattr(Spec, method)
+            ]
+            self._own[method] = tuple((join(path, "_")[:-1], spec) for path, spec in own)
+        return self._own[method]
 
     @property
     def fingerprint(self) -> str:
@@ -215,13 +225,6 @@ def _count(points: tuple[Point, ...]) -> int:
     for point in points:
         total *= point.decision.domain.weighted({label: _count(below) for label, below in point.branches.items()})
     return total
-
-
-def _overriding(template: Any, method: str) -> Iterator[tuple[str, Spec]]:
-    """The specs of a template with a method of their own, each behind the prefix of its decisions."""
-    for path, spec in specs(template):
-        if getattr(type(spec), method) is not getattr(Spec, method):
-            yield join(path, "_")[:-1], spec
 
 
 def _below(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:
