@@ -55,7 +55,7 @@ class CellPlan:
         previous: The output of the one before that; the same map for the first cell, which takes it as it is.
         depth: Its number over the number of all cells, the stem's included: the share of drop path that is its own.
 
-    Paper: Zoph et al., 2018, arXiv 1707.07012, appendix A.7; the numbers of cells as in the authors' code.
+    Paper: Zoph et al., 2018, arXiv 1707.07012, appendix A.5; the numbers of cells as in the authors' code.
     """
 
     name: str
