@@ -238,7 +238,8 @@ class _Session:
             resources.check_fits(wanted, ray.nodes())
             many = resources.concurrency(wanted, ray.free())
             shared = self._shared(opened.wait())
-            return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
+            with distributed(self.controller):
+                return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
 
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources
