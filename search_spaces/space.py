@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces.candidate import Candidate
 from search_spaces.compiled import Builder, DecisionPoint, Point, compile_points, compile_template
-from search_spaces.domains import Value, same
+from search_spaces.domains import Domain, Value, same
 from search_spaces.errors import SpecError, join, unknown
 from search_spaces.spec import Spec, children, plain
 
@@ -32,6 +32,7 @@ class Space:
         self._roots: tuple[Point, ...] = compile_points(template)
         self._build: Builder | None = None
         self._fingerprint: str | None = None
+        self._by_path: dict[str, Domain[Any]] | None = None
 
     def walk(self) -> Walk:
         """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
@@ -157,22 +158,38 @@ class Space:
 
     def neighbours(self, candidate: Candidate, rng: np.random.Generator) -> list[Candidate]:
         """Returns the candidates one small move away; decisions that a move makes active are sampled."""
-        found = []
+        domains = self._domains()
+        moves = [(path, other) for path, value in candidate.items() for other in domains[path].neighbours(value, rng)]
+        return [self._moved(candidate, path, other, rng) for path, other in moves]
 
-        def moved(path: str, value: Value) -> Callable[[DecisionPoint], Value]:
-            def choose(point: DecisionPoint) -> Value:
-                if point.path == path:
-                    return value
-                kept = candidate.get(point.path)
-                known = point.path in candidate and point.domain.contains(kept)
-                return kept if known else point.domain.sample(rng)
+    def neighbour(self, candidate: Candidate, rng: np.random.Generator) -> Candidate | None:
+        """Returns a random one of the candidates one small move away: first a decision is drawn, then where it moves.
 
-            return choose
+        Returns:
+            The neighbour; None where no decision leaves a choice.
+        """
+        domains, paths = self._domains(), list(candidate)
+        while paths:
+            path = paths.pop(int(rng.random() * len(paths)))
+            moves = domains[path].neighbours(candidate[path], rng)
+            if moves:
+                return self._moved(candidate, path, moves[int(rng.random() * len(moves))], rng)
+        return None
 
-        domains = {point.path: point.domain for point in self.points()}
-        for path, value in candidate.items():
-            found += [self.replay(moved(path, other)) for other in domains[path].neighbours(value, rng)]
-        return found
+    def _domains(self) -> dict[str, Domain[Any]]:
+        if self._by_path is None:
+            self._by_path = {point.path: point.domain for point in self.points()}
+        return self._by_path
+
+    def _moved(self, candidate: Candidate, path: str, value: Value, rng: np.random.Generator) -> Candidate:
+        def choose(point: DecisionPoint) -> Value:
+            if point.path == path:
+                return value
+            kept = candidate.get(point.path)
+            known = point.path in candidate and point.domain.contains(kept)
+            return kept if known else point.domain.sample(rng)
+
+        return self.replay(choose)
 
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
