@@ -75,7 +75,8 @@ class Climber(Informed[C]):
             elif memo is None:
                 self._found(name)
         while True:
-            self._neighbours = [candidate for candidate in self._neighbours if self.is_new(candidate)]
+            while self._neighbours and not self.is_new(self._neighbours[0]):
+                del self._neighbours[0]
             if self._neighbours or self._climbing():
                 return
             start = self._start()

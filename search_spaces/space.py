@@ -11,7 +11,7 @@ import numpy as np
 
 from search_spaces.candidate import Candidate
 from search_spaces.compiled import Builder, DecisionPoint, Point, compile_points, compile_template
-from search_spaces.domains import Domain, Value, same
+from search_spaces.domains import Value, same
 from search_spaces.errors import SpecError, join, unknown
 from search_spaces.spec import Spec, plain, specs
 
@@ -32,7 +32,8 @@ class Space:
         self._roots: tuple[Point, ...] = compile_points(template)
         self._build: Builder | None = None
         self._fingerprint: str | None = None
-        self._by_path: dict[str, Domain[Any]] | None = None
+        self._by_path: dict[str, Point] | None = None
+        self._own: dict[str, list[tuple[str, Spec]]] = {}
 
     def walk(self) -> Walk:
         """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
@@ -158,8 +159,12 @@ class Space:
 
     def neighbours(self, candidate: Candidate, rng: np.random.Generator) -> list[Candidate]:
         """Returns the candidates one small move away; decisions that a move makes active are sampled."""
-        domains = self._domains()
-        moves = [(path, other) for path, value in candidate.items() for other in domains[path].neighbours(value, rng)]
+        points = self._all()
+        moves = [
+            (path, other)
+            for path, value in candidate.items()
+            for other in points[path].decision.domain.neighbours(value, rng)
+        ]
         return [self._moved(candidate, path, other, rng) for path, other in moves]
 
     def neighbour(self, candidate: Candidate, rng: np.random.Generator) -> Candidate | None:
@@ -168,20 +173,28 @@ class Space:
         Returns:
             The neighbour; None where no decision leaves a choice.
         """
-        domains, paths = self._domains(), list(candidate)
+        points, paths = self._all(), list(candidate)
         while paths:
             path = paths.pop(int(rng.random() * len(paths)))
-            moves = domains[path].neighbours(candidate[path], rng)
+            moves = points[path].decision.domain.neighbours(candidate[path], rng)
             if moves:
                 return self._moved(candidate, path, moves[int(rng.random() * len(moves))], rng)
         return None
 
-    def _domains(self) -> dict[str, Domain[Any]]:
+    def _all(self) -> dict[str, Point]:
         if self._by_path is None:
-            self._by_path = {point.path: point.domain for point in self.points()}
+            self._by_path, stack = {}, list(self._roots)
+            while stack:
+                point = stack.pop()
+                self._by_path[point.decision.path] = point
+                stack.extend(below for points in point.branches.values() for below in points)
         return self._by_path
 
     def _moved(self, candidate: Candidate, path: str, value: Value, rng: np.random.Generator) -> Candidate:
+        if not self._all()[path].branches:
+            # No other decision depends on this one.
+            return Candidate({**candidate, path: value})
+
         def choose(point: DecisionPoint) -> Value:
             if point.path == path:
                 return value
@@ -194,7 +207,7 @@ class Space:
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
         values = dict(candidate)
-        for prefix, spec in _overriding(self.template, "canonical"):
+        for prefix, spec in self._overriding("canonical"):
             if not (below := _below(prefix, values)):
                 continue
             changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
@@ -209,10 +222,18 @@ class Space:
         unless a spec of the template has such features; equivalent candidates have the same.
         """
         found: list[str] = []
-        for prefix, spec in _overriding(self.template, "path_features"):
+        for prefix, spec in self._overriding("path_features"):
             if below := _below(prefix, candidate):
                 found += [f"{prefix}{feature}" for feature in spec.path_features(below)]
         return tuple(sorted(found))
+
+    def _overriding(self, method: str) -> list[tuple[str, Spec]]:
+        """The specs of the template with a method of their own, each behind the prefix of its decisions."""
+        if method not in self._own:
+            found = [(join(path, "_")[:-1], spec) for path, spec in specs(self.template)]
+            base = getattr(Spec, method)
+            self._own[method] = [(prefix, spec) for prefix, spec in found if getattr(type(spec), method) is not base]
+        return self._own[method]
 
     @property
     def fingerprint(self) -> str:
@@ -232,13 +253,6 @@ def _count(points: tuple[Point, ...]) -> int:
     for point in points:
         total *= point.decision.domain.weighted({label: _count(below) for label, below in point.branches.items()})
     return total
-
-
-def _overriding(template: Any, method: str) -> Iterator[tuple[str, Spec]]:
-    """The specs of a template with a method of their own, each behind the prefix of its decisions."""
-    for path, spec in specs(template):
-        if getattr(type(spec), method) is not getattr(Spec, method):
-            yield join(path, "_")[:-1], spec
 
 
 def _below(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:

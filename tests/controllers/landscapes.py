@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from controllers.base import Controller, ControllerConfig, make_controller
 from controllers.objective import Objective
@@ -10,8 +10,19 @@ from controllers.state import make_generator
 from controllers.trial import Outcome, Status
 from search_spaces.domains import Categorical, Float, Integer
 from search_spaces.space import Space
+from search_spaces.spec import Hole, Spec
 
 Value = Callable[[Mapping[str, Any]], float]
+
+
+class Word(Spec):
+    """Its paths are the pieces of a text."""
+
+    kind: Literal["word"] = "word"
+    text: Hole[str] = "a"
+
+    def path_features(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(sorted(values["text"].split("+")))
 
 
 def words(seed: int, length: int = 8, letters: int = 5) -> tuple[Space, Value]:
