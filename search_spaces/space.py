@@ -158,12 +158,15 @@ class Space:
             position[-1] += 1
 
     def neighbours(self, candidate: Candidate, rng: np.random.Generator) -> list[Candidate]:
-        """Returns the candidates one small move away; decisions that a move makes active are sampled."""
+        """Returns the candidates one small move away; decisions that a move makes active are sampled.
+
+        What is drawn does not depend on the order of the candidate's paths, which its JSON does not keep.
+        """
         points = self._all()
         moves = [
             (path, other)
-            for path, value in candidate.items()
-            for other in points[path].decision.domain.neighbours(value, rng)
+            for path in sorted(candidate)
+            for other in points[path].decision.domain.neighbours(candidate[path], rng)
         ]
         return [self._moved(candidate, path, other, rng) for path, other in moves]
 
@@ -173,7 +176,7 @@ class Space:
         Returns:
             The neighbour; None where no decision leaves a choice.
         """
-        points, paths = self._all(), list(candidate)
+        points, paths = self._all(), sorted(candidate)
         while paths:
             path = paths.pop(int(rng.random() * len(paths)))
             moves = points[path].decision.domain.neighbours(candidate[path], rng)

@@ -21,7 +21,7 @@ class Kernel:
         encoder: Makes the rows.
         paths: Whether candidates have paths.
 
-    Paper: Rasmussen & Williams, 2006, equations 4.17 (Matern, nu = 5/2) and 4.9; Hvarfner et al., 2024, arXiv
+    Paper: Rasmussen & Williams, 2006, equation 4.17 (Matern, nu = 5/2); Hvarfner et al., 2024, arXiv
         2402.02229: the prior of a length grows with the root of the number of dimensions.
     """
 

@@ -98,7 +98,7 @@ def warped(scores: Array) -> Array:
     Args:
         scores: Finite, greater is better, (n,).
 
-    Paper: Song et al., 2024, arXiv 2408.11527, appendix B (half-rank warping of Vizier).
+    Paper: Song et al., 2024, arXiv 2408.11527 (the half-rank warping of Vizier).
     """
     middle = float(np.median(scores))
     above = scores >= middle

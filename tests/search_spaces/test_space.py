@@ -102,6 +102,18 @@ def test_a_random_neighbour_moves_every_decision_as_often_and_needs_a_choice():
     assert Space({"c": Categorical((0,))}).neighbour(Candidate({"c": 0}), rng) is None
 
 
+def test_neighbours_do_not_depend_on_the_order_of_the_paths():
+    space = Space({"b": Float(0, 1), "a": Categorical({"x": {"n": Float(0, 1)}, "y": {"m": Float(0, 1)}})})
+    candidate = Candidate({"b": 0.5, "a": "x", "a/x/n": 0.1})
+    again = Candidate.from_json(candidate.to_json())
+    assert list(again) != list(candidate)
+    found = [space.neighbours(c, np.random.default_rng(1)) for c in (candidate, again)]
+    drawn = [
+        [space.neighbour(c, rng) for _ in range(9)] for c in (candidate, again) for rng in [np.random.default_rng(1)]
+    ]
+    assert found[0] == found[1] and drawn[0] == drawn[1]
+
+
 def test_candidate_is_checked_path_by_path():
     space = Space({"a": Categorical((1, 2)), "b": Float(0.0, 1.0)})
     assert space.candidate({"a": 1, "b": 0.5}) == Candidate({"a": 1, "b": 0.5})
