@@ -113,7 +113,7 @@ class Climber(Informed[C]):
 
     def _set_state(self, state: State) -> None:
         self._at = state["at"]
-        self._neighbours = [Candidate.from_json(text) for text in state["neighbours"]]
+        self._neighbours = [self.space.candidate(Candidate.from_json(text)) for text in state["neighbours"]]
 
 
 class LocalSearch(Climber[LocalSearchConfig]):
