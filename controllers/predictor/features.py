@@ -38,12 +38,15 @@ class Rows:
 
     Args:
         rows: One a candidate, of one encoder.
+        further: Numbers in [0, 1] that are no decisions, (n, k).
     """
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], further: Array | None = None) -> None:
         self.rows = list(rows)
         self.options = np.stack([row.options for row in rows])
         self.numbers = np.stack([row.numbers for row in rows])
+        if further is not None:
+            self.numbers = np.hstack([self.numbers, further])
         self._ends = np.cumsum([0, *(len(row.paths) for row in rows)])
         self._indices = np.array([index for row in rows for index in row.paths], np.int64)
 
@@ -114,9 +117,9 @@ class Encoder:
             found = self._rows[candidate] = self._made(candidate)
         return found
 
-    def rows(self, candidates: Iterable[Candidate]) -> Rows:
-        """Return the rows of some candidates, at least one."""
-        return Rows([self.row(candidate) for candidate in candidates])
+    def rows(self, candidates: Iterable[Candidate], further: Array | None = None) -> Rows:
+        """Return the rows of some candidates, at least one; `further` as for `Rows`."""
+        return Rows([self.row(candidate) for candidate in candidates], further)
 
     def _made(self, candidate: Candidate) -> Row:
         options: list[float] = []

@@ -20,15 +20,16 @@ class Kernel:
     Args:
         encoder: Makes the rows.
         paths: Whether candidates have paths.
+        further: How many numbers they have beside their decisions.
 
     Paper: Rasmussen & Williams, 2006, equation 4.17 (Matern, nu = 5/2); Hvarfner et al., 2024, arXiv
         2402.02229: the prior of a length grows with the root of the number of dimensions.
     """
 
-    def __init__(self, encoder: Encoder, paths: bool) -> None:
+    def __init__(self, encoder: Encoder, paths: bool, further: int = 0) -> None:
         self._paths = paths
         self._chooses = encoder.chooses
-        self._numbers = encoder.numbers
+        self._numbers = encoder.numbers + further
         names = ["options"] * self._chooses + ["numbers"] * self._numbers + ["paths", "share"] * paths + ["noise"]
         middles = {"options": 0.5, "numbers": 0.5 * max(self._numbers, 1) ** 0.5, "paths": 0.5, "noise": 0.01}
         spreads = {"noise": 2.0}

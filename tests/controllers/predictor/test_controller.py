@@ -9,9 +9,11 @@ from controllers.objective import Objective
 from controllers.predictor.controller import Predictor, PredictorConfig
 from controllers.random_search import RandomConfig
 from controllers.state import difference
+from controllers.table import Proposal
 from controllers.trial import Outcome, Status
 from search_spaces.domains import Categorical, Float
 from search_spaces.space import Space
+from tests.contracts.controller_scenario import unit
 from tests.controllers.landscapes import best_found, evaluated, recipe, words
 
 OBJECTIVES = [Objective(metric="value")]
@@ -83,3 +85,19 @@ def test_a_used_up_space_of_equal_candidates_ends() -> None:
     controller = Predictor(PredictorConfig(initial=2), space, OBJECTIVES, budget=50)
     found = evaluated(controller, lambda c: c["a"] * c["b"], 50)
     assert (len(found), controller.finished) == (6, "exhausted")
+
+
+def test_a_metric_that_foretells_the_value_is_learned_from() -> None:
+    space = Space({f"n{i}": Categorical(tuple(range(6))) for i in range(4)})
+    measured = [space.sample(np.random.default_rng(i)) for i in range(100)]
+    means: dict[tuple[str, ...], float] = {}
+    for features in ((), ("proxy",)):
+        controller = Predictor(PredictorConfig(features=features), space, OBJECTIVES)
+        controller._queue += [Proposal(candidate, mode="proxy") for candidate in measured]
+        for trial in controller.ask(100):
+            metrics = {"proxy": 3 * unit(trial.candidate.to_json()) - 1}
+            controller.tell(
+                trial.trial_id, Outcome(Status.COMPLETED, metrics, source="cache" if trial.same_as else "run")
+            )
+        means[features] = fmean(evaluated(controller, lambda candidate: unit(candidate.to_json()), 20)[10:])
+    assert means["proxy",] > means[()] + 0.1
