@@ -65,11 +65,11 @@ class Run:
 
     Args:
         found: The best accuracy after each query.
-        seconds: How long it took, the table's own time included.
+        each: Milliseconds a query, the table's own time included.
     """
 
     found: tuple[float, ...]
-    seconds: float
+    each: float
 
 
 @functools.cache
@@ -156,15 +156,21 @@ def nni_evolution(seed: int) -> tuple[Ask, Tell]:
 
 
 def search(file: Path, method: str, metric: str, seed: int, queries: int) -> Run:
-    """One search of a method; where it ends early, the rest of its queries find nothing better."""
+    """One search of a method, up to the best of the table; what would follow changes no regret.
+
+    Where a method ends before that, the rest of its queries find nothing better.
+    """
     values = table(file, metric)
+    best = max(values.values())
     start = time.perf_counter()
     accuracies = ours(OURS[method], values, seed, queries) if method in OURS else theirs(method, values, seed)
     found: list[float] = []
     for _, accuracy in zip(range(queries), accuracies, strict=False):
         found.append(max(accuracy, found[-1] if found else -math.inf))
-    seconds = time.perf_counter() - start
-    return Run((*found, *[found[-1]] * (queries - len(found))), seconds)
+        if accuracy == best:
+            break
+    each = 1000 * (time.perf_counter() - start) / len(found)
+    return Run((*found, *[found[-1]] * (queries - len(found))), each)
 
 
 def regrets(best: float, runs: list[Run]) -> dict[int, list[float]]:
@@ -194,9 +200,8 @@ def judged(found: Mapping[str, Mapping[int, list[float]]]) -> list[str]:
 def shown(metric: str, method: str, found: Mapping[int, list[float]], runs: list[Run]) -> dict[str, Any]:
     """Prints the mean regrets of a method, and returns them as they are kept."""
     means = {mark: statistics.fmean(values) for mark, values in found.items()}
-    seconds = statistics.fmean(run.seconds for run in runs)
+    each = statistics.fmean(run.each for run in runs)
     text = "  ".join(f"{mark}: {mean:6.3f}" for mark, mean in means.items())
-    each = 1000 * seconds / len(runs[0].found)
     print(f"{metric:<13} {method:<14} {text}   {each:5.1f} ms a query", flush=True)
     return {"regret": {str(mark): round(mean, 4) for mark, mean in means.items()}, "ms_a_query": round(each, 2)}
 

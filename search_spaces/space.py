@@ -17,6 +17,8 @@ from search_spaces.spec import Spec, plain, specs
 
 __all__ = ["DecisionPoint", "Space"]
 
+REMEMBERED = 4096
+"""Candidates whose canonical form is remembered."""
 Walk = Generator[DecisionPoint, Value, Candidate]
 
 
@@ -33,6 +35,7 @@ class Space:
         self._build: Builder | None = None
         self._fingerprint: str | None = None
         self._by_path: dict[str, Point] | None = None
+        self._forms: dict[Candidate, Candidate] = {}
         self._own: dict[str, list[tuple[str, Spec]]] = {}
 
     def walk(self) -> Walk:
@@ -209,6 +212,16 @@ class Space:
 
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
+        if not self._overriding("canonical"):
+            return candidate
+        found = self._forms.get(candidate)
+        if found is None:
+            if len(self._forms) >= REMEMBERED:
+                self._forms.clear()
+            found = self._forms[candidate] = self._canonical(candidate)
+        return found
+
+    def _canonical(self, candidate: Candidate) -> Candidate:
         values = dict(candidate)
         for prefix, spec in self._overriding("canonical"):
             if not (below := _below(prefix, values)):
