@@ -93,12 +93,12 @@ def growth(config: ControllerConfig, trials: int) -> float:
     return (whole - half) / (2 * (half - quarter))
 
 
-def policy() -> list[float]:
+def policy(samples: int = TIMED) -> list[float]:
     """Milliseconds of each sample of 50 tokens."""
     long = Space(tuple(Categorical(tuple("abcde")) for _ in range(TOKENS)))
     controller = make_controller(ReinforceConfig(), long, [Objective(metric="value")])
     found = []
-    for _ in range(TIMED):
+    for _ in range(samples):
         start = time.perf_counter()
         controller.ask()
         found.append(1000 * (time.perf_counter() - start))
