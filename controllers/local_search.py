@@ -19,7 +19,7 @@ from controllers.table import Proposal
 from search_spaces.candidate import Candidate
 
 Positive = Annotated[int, Field(ge=1)]
-C = TypeVar("C", "LocalSearchConfig", "RestartsConfig")
+C = TypeVar("C", bound="LocalSearchConfig | RestartsConfig")
 
 
 class LocalSearchConfig(ControllerConfig):

@@ -28,9 +28,6 @@ class Posterior:
         theta: Its hyper-parameters.
         rows: The n candidates that were told.
         values: What each was worth, standardized, (n,).
-
-    Raises:
-        LinAlgError: The kernel's matrix is not positive definite in floating point.
     """
 
     def __init__(self, kernel: Kernel, theta: Array, rows: Rows, values: Array) -> None:
@@ -39,7 +36,7 @@ class Posterior:
         self._awaited: Rows | None = None
         matrix = kernel.between(theta, rows, rows)
         matrix[np.diag_indices_from(matrix)] += kernel.noise(theta)
-        self._factor: Array = cholesky(matrix, lower=True, check_finite=False)
+        self._factor: Array = _factored(matrix)
         self._weights: Array = cho_solve((self._factor, True), values, check_finite=False)
         self.variance = _variance(values, self._weights)
         self.best = float((values - kernel.noise(theta) * self._weights).max())
@@ -66,7 +63,7 @@ class Posterior:
         rest = self._kernel.between(self._theta, rows, rows) - below.T @ below
         rest[np.diag_indices_from(rest)] += NOISE
         self.best = max(self.best, float((self._weights @ cross).max()))
-        self._factor = _bordered(self._factor, below, cholesky(rest, lower=True, check_finite=False))
+        self._factor = _bordered(self._factor, below, _factored(rest))
 
     def predict(self, rows: Rows) -> tuple[Array, Array]:
         """Return mean and standard deviation of the values of m candidates, without noise, (m,) each."""
@@ -77,6 +74,18 @@ class Posterior:
         below = solve_triangular(self._factor, cross, lower=True, check_finite=False)
         left = np.maximum(1.0 - np.einsum("ij,ij->j", below, below), 1e-12)
         return mean, np.sqrt(self.variance * left)
+
+
+def _factored(matrix: Array) -> Array:
+    """The Cholesky factor; where rounding has left the matrix not positive definite, with more noise."""
+    more = NOISE * np.eye(len(matrix))
+    for factor in (0.0, 1.0, 1e2, 1e4):
+        try:
+            found: Array = cholesky(matrix + factor * more, lower=True, check_finite=False)
+            return found
+        except LinAlgError:
+            continue
+    raise LinAlgError(f"{len(matrix)} candidates have a kernel that is not positive definite")
 
 
 def _bordered(factor: Array, below: Array, corner: Array) -> Array:

@@ -105,7 +105,8 @@ class Prepared:
 
     def _scales(self, theta: Array) -> Array:
         start = self._names.count("options")
-        return np.exp(theta[start : start + self._names.count("numbers")])
+        found: Array = np.exp(theta[start : start + self._names.count("numbers")])
+        return found
 
     def _decisions(self, theta: Array) -> tuple[Array, Array, Array]:
         scales = self._scales(theta)

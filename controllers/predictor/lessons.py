@@ -71,7 +71,7 @@ class Lessons:
             The candidates, and their values on the scale of `warped`, (n,).
         """
         values = self._values()
-        picked = range(len(self._all))
+        picked = list(range(len(self._all)))
         if len(self._all) > n:
             top = {i for _, i in self._ranking[: n // 2]}
             rest = [i for i in picked if i not in top]
@@ -79,7 +79,7 @@ class Lessons:
             while len(rest) > stride * (n - len(top)):
                 stride *= 2
             picked = sorted([*top, *rest[::stride]])
-        return [self._all[i].candidate for i in picked], values[list(picked)]
+        return [self._all[i].candidate for i in picked], values[picked]
 
     def _values(self) -> Array:
         scores = np.array([lesson.score for lesson in self._all])

@@ -96,3 +96,10 @@ def test_the_same_candidate_twice_is_no_error() -> None:
     theta = fit(kernel, kernel.means, rows, np.array([1.0, 1.2, -0.8, -0.7, -0.7]))
     mean, _ = Posterior(kernel, theta, rows, np.array([1.0, 1.2, -0.8, -0.7, -0.7])).predict(rows)
     assert mean == pytest.approx([1.1, 1.1, -0.73, -0.73, -0.73], abs=0.1)
+
+
+def test_what_is_pending_many_times_is_no_error() -> None:
+    kernel, encoder, rows, values = _told(CUBE, 10)
+    posterior = Posterior(kernel, kernel.means, rows, values)
+    again = posterior.expecting(Rows([*rows.rows[:2] * 20, *rows.rows]))
+    assert np.isfinite(again.predict(rows)[0]).all() and (again.predict(rows)[1] < 0.05).all()
