@@ -36,7 +36,7 @@ class Space:
         self._fingerprint: str | None = None
         self._by_path: dict[str, Point] | None = None
         self._forms: dict[Candidate, Candidate] = {}
-        self._own: dict[str, list[tuple[str, Spec]]] = {}
+        self._own: dict[str, tuple[tuple[str, Spec], ...]] = {}
 
     def walk(self) -> Walk:
         """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
@@ -212,7 +212,7 @@ class Space:
 
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
-        if not self._overriding("canonical"):
+        if not self._with_own("canonical"):
             return candidate
         found = self._forms.get(candidate)
         if found is None:
@@ -223,7 +223,7 @@ class Space:
 
     def _canonical(self, candidate: Candidate) -> Candidate:
         values = dict(candidate)
-        for prefix, spec in self._overriding("canonical"):
+        for prefix, spec in self._with_own("canonical"):
             if not (below := _below(prefix, values)):
                 continue
             changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
@@ -238,17 +238,18 @@ class Space:
         unless a spec of the template has such features; equivalent candidates have the same.
         """
         found: list[str] = []
-        for prefix, spec in self._overriding("path_features"):
+        for prefix, spec in self._with_own("path_features"):
             if below := _below(prefix, candidate):
                 found += [f"{prefix}{feature}" for feature in spec.path_features(below)]
         return tuple(sorted(found))
 
-    def _overriding(self, method: str) -> list[tuple[str, Spec]]:
-        """The specs of the template with a method of their own, each behind the prefix of its decisions."""
+    def _with_own(self, method: str) -> tuple[tuple[str, Spec], ...]:
+        """Returns the specs of the template with a method of their own, each behind the prefix of its decisions."""
         if method not in self._own:
-            found = [(join(path, "_")[:-1], spec) for path, spec in specs(self.template)]
-            base = getattr(Spec, method)
-            self._own[method] = [(prefix, spec) for prefix, spec in found if getattr(type(spec), method) is not base]
+            own = [
+                found for found in specs(self.template) if getattr(type(found[1]), method) is not getattr(Spec, method)
+            ]
+            self._own[method] = tuple((join(path, "_")[:-1], spec) for path, spec in own)
         return self._own[method]
 
     @property
