@@ -219,7 +219,7 @@ class Space:
             if len(self._forms) >= REMEMBERED:
                 self._forms.clear()
             found = self._forms[candidate] = self._canonical(candidate)
-        return found
+        return candidate if found == candidate else found
 
     def _canonical(self, candidate: Candidate) -> Candidate:
         values = dict(candidate)
