@@ -26,7 +26,7 @@ from controllers.local_search import LocalSearchConfig, RestartsConfig
 from controllers.objective import Objective
 from controllers.predictor.controller import PredictorConfig
 from controllers.random_search import RandomConfig
-from controllers.rl.controller import ReinforceConfig
+from controllers.rl.reinforce import ReinforceConfig
 from controllers.state import make_generator
 from controllers.trial import Outcome, Status
 from search_spaces.candidate import Candidate

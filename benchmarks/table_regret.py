@@ -36,7 +36,7 @@ from controllers.local_search import LocalSearchConfig, RestartsConfig
 from controllers.objective import Objective
 from controllers.predictor.controller import PredictorConfig
 from controllers.random_search import RandomConfig
-from controllers.rl.controller import ReinforceConfig
+from controllers.rl.reinforce import ReinforceConfig
 from controllers.trial import Outcome, Status
 from search_spaces.architectures.nasbench201 import OPERATIONS, NasBench201, nasbench201
 from search_spaces.candidate import Candidate
