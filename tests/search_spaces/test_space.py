@@ -91,6 +91,29 @@ def test_neighbours_differ_in_one_decision_and_those_it_makes_active():
         assert len(changed) == 1
 
 
+def test_a_random_neighbour_moves_every_decision_as_often_and_needs_a_choice():
+    space = Space({"a": Categorical((1, 2)), "b": Categorical(tuple(range(9))), "c": Categorical((0,))})
+    rng = np.random.default_rng(0)
+    middle = Candidate({"a": 1, "b": 4, "c": 0})
+    near = [space.neighbour(middle, rng) for _ in range(2000)]
+    moved = [sum(other[path] != middle[path] for other in near) for path in "abc"]
+    assert moved[2] == 0 and sum(moved) == 2000 and abs(moved[0] - 1000) < 100
+    assert {other["b"] for other in near} == set(range(9))
+    assert Space({"c": Categorical((0,))}).neighbour(Candidate({"c": 0}), rng) is None
+
+
+def test_neighbours_do_not_depend_on_the_order_of_the_paths():
+    space = Space({"b": Float(0, 1), "a": Categorical({"x": {"n": Float(0, 1)}, "y": {"m": Float(0, 1)}})})
+    candidate = Candidate({"b": 0.5, "a": "x", "a/x/n": 0.1})
+    again = Candidate.from_json(candidate.to_json())
+    assert list(again) != list(candidate)
+    found = [space.neighbours(c, np.random.default_rng(1)) for c in (candidate, again)]
+    drawn = [
+        [space.neighbour(c, rng) for _ in range(9)] for c in (candidate, again) for rng in [np.random.default_rng(1)]
+    ]
+    assert found[0] == found[1] and drawn[0] == drawn[1]
+
+
 def test_candidate_is_checked_path_by_path():
     space = Space({"a": Categorical((1, 2)), "b": Float(0.0, 1.0)})
     assert space.candidate({"a": 1, "b": 0.5}) == Candidate({"a": 1, "b": 0.5})
