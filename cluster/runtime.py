@@ -122,6 +122,7 @@ class Opened:
     def _compare(self) -> None:
         try:
             if self._space is not None:
+                self._task.fits(self._space.template, self.data)
                 self._task.refuse(self._space.template, self.shape)
         except SpecError as error:
             raise error.at("space") from None

@@ -76,6 +76,7 @@ class TrialContext:
         device: a torch device.
         threads: torch's threads on the CPU.
         common: what it shares with the other trials of its search.
+        candidate: path -> value of every choice that made its spec; None where nobody chose.
     """
 
     trial_id: str
@@ -90,6 +91,7 @@ class TrialContext:
     device: str = "cpu"
     threads: int = 1
     common: Common = ALONE
+    candidate: Mapping[str, Any] | None = None
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checkpoint(self, state: Any) -> None:

@@ -230,6 +230,7 @@ class TrialRun:
             device=self._shared.device,
             threads=self._shared.threads,
             common=self._shared.common,
+            candidate=trial.candidate,
         )
         spec = self._shared.space.realize(trial.candidate)
         return iter(self._shared.task.run(spec, context, self._shared.data))
