@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces.architectures.chain import Chain, ConvLayer
+from search_spaces.architectures.nasbench201 import NasBench201
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.blocks.units import Basic, Bottleneck, Unit
 from search_spaces.build import Architecture, Shape
@@ -132,3 +133,9 @@ _resnet("resnet101", (3, 4, 23, 3), Bottleneck())
 # does not print.
 _resnet("cr-resnet50", (1, 3, 5, 7), Bottleneck())
 _resnet("cr-resnet101", (2, 3, 17, 11), Bottleneck())
+
+
+@register_family("nasbench201")
+def _nasbench201(text: str) -> Reference:
+    """A cell of NAS-Bench-201 by its string, as it stands in the table, for CIFAR-10."""
+    return Reference(NasBench201.from_string(text), (3, 32, 32), 10)

@@ -13,7 +13,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.compiled import Builder, DecisionPoint, Point, compile_points, compile_template
 from search_spaces.domains import Value, same
 from search_spaces.errors import SpecError, join, unknown
-from search_spaces.spec import Spec, children, plain
+from search_spaces.spec import Spec, plain, specs
 
 __all__ = ["DecisionPoint", "Space"]
 
@@ -177,13 +177,25 @@ class Space:
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
         values = dict(candidate)
-        for path, spec in _canonicalizers(self.template):
-            prefix = join(path, "_")[:-1]
-            below = {name.removeprefix(prefix): values[name] for name in values if name.startswith(prefix)}
+        for prefix, spec in _overriding(self.template, "canonical"):
+            if not (below := _below(prefix, values)):
+                continue
             changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
             values = {name: value for name, value in values.items() if not name.startswith(prefix)} | changed
         unchanged = values.keys() == candidate.keys() and all(same(values[path], candidate[path]) for path in values)
         return candidate if unchanged else Candidate(values)
+
+    def path_features(self, candidate: Candidate) -> tuple[str, ...]:
+        """Returns what the architectures of a candidate compute, as a sorted multiset of texts that can be compared.
+
+        Each text is the operations on one path from input to output, behind the path of the spec that says so. Empty
+        unless a spec of the template has such features; equivalent candidates have the same.
+        """
+        found: list[str] = []
+        for prefix, spec in _overriding(self.template, "path_features"):
+            if below := _below(prefix, candidate):
+                found += [f"{prefix}{feature}" for feature in spec.path_features(below)]
+        return tuple(sorted(found))
 
     @property
     def fingerprint(self) -> str:
@@ -205,8 +217,12 @@ def _count(points: tuple[Point, ...]) -> int:
     return total
 
 
-def _canonicalizers(node: Any, path: str = "") -> Iterator[tuple[str, Spec]]:
-    if isinstance(node, Spec) and type(node).canonical is not Spec.canonical:
-        yield path, node
-    for name, item in children(node):
-        yield from _canonicalizers(item, join(path, name))
+def _overriding(template: Any, method: str) -> Iterator[tuple[str, Spec]]:
+    """The specs of a template with a method of their own, each behind the prefix of its decisions."""
+    for path, spec in specs(template):
+        if getattr(type(spec), method) is not getattr(Spec, method):
+            yield join(path, "_")[:-1], spec
+
+
+def _below(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

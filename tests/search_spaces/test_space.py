@@ -142,6 +142,10 @@ class Pair(Spec):
         left, right = sorted((values["left"], values["right"]))
         return {"left": left, "right": right}
 
+    def path_features(self, values):
+        """Names the larger of the two."""
+        return (f"max {max(values.values())}",)
+
 
 def test_canonical_is_the_identity_unless_a_spec_says_more():
     space = Space({"pair": Pair(), "n": Integer(0, 1)})
@@ -149,6 +153,18 @@ def test_canonical_is_the_identity_unless_a_spec_says_more():
     fixed = space.candidate({"pair/left": 0, "pair/right": 2, "n": 1})
     assert space.canonical(fixed) is fixed
     assert space.canonical(space.candidate({"pair/left": 2, "pair/right": 0, "n": 1})) == fixed
+
+
+def test_canonical_and_path_features_reach_the_chosen_option():
+    space = Space({"either": Categorical({"pair": Pair(), "one": {"left": Integer(0, 1)}}), "pair": Pair()})
+    turned = {"either": "pair", "either/pair/left": 2, "either/pair/right": 0, "pair/left": 1, "pair/right": 0}
+    first = space.canonical(space.candidate(turned))
+    assert list(first.values()) == ["pair", 0, 2, 0, 1]
+    assert space.path_features(first) == ("either/pair/max 2", "pair/max 1")
+    other = space.candidate({"either": "one", "either/one/left": 1, "pair/left": 0, "pair/right": 1})
+    assert space.canonical(other) is other
+    assert space.path_features(other) == ("pair/max 1",)
+    assert Space(train()).path_features(Space(train()).sample(np.random.default_rng(0))) == ()
 
 
 def test_options_that_are_specs_or_tuples_are_realized_whole():
