@@ -212,19 +212,22 @@ class _Session:
     def run_on_ray(self, opened: Opened, address: str | None) -> End:
         """Run the trials as Tune's."""
         prepare(address)
+        from cluster.executors.phases import Phases
+        from cluster.executors.pool import PoolExecutor
         from cluster.executors.tune import TuneExecutor
 
         opened.refuse()
         if self.signals.received:
             raise KeyboardInterrupt
         wanted = self.config.resources
-        cpus = None if wanted.concurrency is None else wanted.concurrency * wanted.cpus
-        with RayRuntime(address, cpus) as ray:
+        with RayRuntime(address, resources.counted(wanted, "train" in self.config.task.pooled)) as ray:
             self.signals.install()
             resources.check_fits(wanted, ray.nodes())
+            fit = resources.fitting(wanted, ray.free())
             many = resources.concurrency(wanted, ray.free())
-            shared = self._shared(opened.wait())
-            return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
+            shared, bundle = self._shared(opened.wait()), resources.bundle(wanted)
+            executor = Phases(lambda: PoolExecutor(shared, bundle, fit), lambda: TuneExecutor(shared, bundle))
+            return self._run(opened, executor, many, ray.node)
 
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources

@@ -92,8 +92,8 @@ class Standing:
 
     @property
     def spent(self) -> int:
-        """Trials told that count for the budget: started, so neither cached nor infeasible."""
-        return sum(row.told and row.attempts > 0 for row in self.rows)
+        """Trials told that count for the budget: started, so neither cached nor infeasible, and no proxies."""
+        return sum(row.told and row.attempts > 0 and row.mode != "proxy" for row in self.rows)
 
     def value(self, row: TrialRow, objective: Objective | None = None) -> float | None:
         """Returns what a trial is worth under an objective (default: the first), or None when it said nothing of it."""
