@@ -212,6 +212,8 @@ class _Session:
     def run_on_ray(self, opened: Opened, address: str | None) -> End:
         """Run the trials as Tune's."""
         prepare(address)
+        import ray
+
         from cluster.executors.phases import Phases
         from cluster.executors.pool import PoolExecutor
         from cluster.executors.tune import TuneExecutor
@@ -220,14 +222,15 @@ class _Session:
         if self.signals.received:
             raise KeyboardInterrupt
         wanted = self.config.resources
-        with RayRuntime(address, resources.counted(wanted, "train" in self.config.task.pooled)) as ray:
+        with RayRuntime(address, resources.counted(wanted, "train" in self.config.task.pooled)) as running:
             self.signals.install()
-            resources.check_fits(wanted, ray.nodes())
-            fit = resources.fitting(wanted, ray.free())
-            many = resources.concurrency(wanted, ray.free())
-            shared, bundle = self._shared(opened.wait()), resources.bundle(wanted)
+            resources.check_fits(wanted, running.nodes())
+            fit = resources.fitting(wanted, running.free())
+            many = resources.concurrency(wanted, running.free())
+            # Into the object store once, whichever executors there will be.
+            shared, bundle = ray.put(self._shared(opened.wait())), resources.bundle(wanted)
             executor = Phases(lambda: PoolExecutor(shared, bundle, fit), lambda: TuneExecutor(shared, bundle))
-            return self._run(opened, executor, many, ray.node)
+            return self._run(opened, executor, many, running.node)
 
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources

@@ -76,10 +76,10 @@ class Warmup:
         """Take in how a proxy ended; once it was the last, return the best candidates, the best first.
 
         Args:
-            record: A trial in mode `proxy`. One without the figure is not among the best.
+            record: A trial in mode `proxy`. One that is not feasible or lacks the figure is not among the best.
         """
         score = record.outcome.metrics.get(self._config.proxy)
-        known = score is not None and math.isfinite(score)
+        known = record.feasible and score is not None and math.isfinite(score)
         self._scores.append((score if known else None, record.trial.number, record.trial.candidate))
         if not self.over:
             return []

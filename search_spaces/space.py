@@ -32,6 +32,7 @@ class Space:
         self._roots: tuple[Point, ...] = compile_points(template)
         self._build: Builder | None = None
         self._fingerprint: str | None = None
+        self._overridden: dict[str, tuple[tuple[str, Spec], ...]] = {}
 
     def walk(self) -> Walk:
         """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
@@ -177,7 +178,7 @@ class Space:
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
         values = dict(candidate)
-        for prefix, spec in _overriding(self.template, "canonical"):
+        for prefix, spec in self._overriding("canonical"):
             if not (below := _below(prefix, values)):
                 continue
             changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
@@ -192,10 +193,18 @@ class Space:
         unless a spec of the template has such features; equivalent candidates have the same.
         """
         found: list[str] = []
-        for prefix, spec in _overriding(self.template, "path_features"):
+        for prefix, spec in self._overriding("path_features"):
             if below := _below(prefix, candidate):
                 found += [f"{prefix}{feature}" for feature in spec.path_features(below)]
         return tuple(sorted(found))
+
+    def _overriding(self, method: str) -> tuple[tuple[str, Spec], ...]:
+        """The specs of the template with a method of their own, each behind the prefix of its decisions."""
+        if method not in self._overridden:
+            own = getattr(Spec, method)
+            found = ((path, spec) for path, spec in specs(self.template) if getattr(type(spec), method) is not own)
+            self._overridden[method] = tuple((join(path, "_")[:-1], spec) for path, spec in found)
+        return self._overridden[method]
 
     @property
     def fingerprint(self) -> str:
@@ -215,13 +224,6 @@ def _count(points: tuple[Point, ...]) -> int:
     for point in points:
         total *= point.decision.domain.weighted({label: _count(below) for label, below in point.branches.items()})
     return total
-
-
-def _overriding(template: Any, method: str) -> Iterator[tuple[str, Spec]]:
-    """The specs of a template with a method of their own, each behind the prefix of its decisions."""
-    for path, spec in specs(template):
-        if getattr(type(spec), method) is not getattr(Spec, method):
-            yield join(path, "_")[:-1], spec
 
 
 def _below(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:

@@ -65,13 +65,13 @@ class PoolExecutor:
     alone the next time, so that one which kills its process takes no other with it.
 
     Args:
-        shared: What all trials have in common; goes into the object store once.
+        shared: What all trials have in common, or where it lies in the object store.
         bundle: What Ray sets aside for one actor.
         actors: How many actors fit.
     """
 
-    def __init__(self, shared: Shared, bundle: Mapping[str, float], actors: int) -> None:
-        self._shared = ray.put(shared)
+    def __init__(self, shared: Shared | ray.ObjectRef[Shared], bundle: Mapping[str, float], actors: int) -> None:
+        self._shared = shared if isinstance(shared, ray.ObjectRef) else ray.put(shared)
         self._actors = actors
         options = {"num_cpus": bundle.get("CPU", 0.0), "num_gpus": bundle.get("GPU", 0.0)}
         self._class = ray.remote(**options)(_Actor)
@@ -147,6 +147,7 @@ class PoolExecutor:
 
     def _lost(self, driver: Calls, worker: _Worker, reason: str) -> None:
         self._workers.remove(worker)
+        ray.kill(worker.actor)
         for batch in worker.batches.values():
             for given in batch:
                 driver.on_lost(given.trial.trial_id, given.attempt, reason)

@@ -56,13 +56,15 @@ def test_a_proxy_is_no_result() -> None:
 
 
 def test_candidates_without_the_figure_are_not_among_the_best() -> None:
-    controller = _made(candidates=3, best=3)
-    for i, trial in enumerate(controller.ask(3)):
+    controller = _made(candidates=4, best=3)
+    for i, trial in enumerate(controller.ask(4)):
         if i == 0:
             controller.tell(trial.trial_id, Outcome(Status.FAILED, reason="it cannot be built"))
+        elif i == 1:
+            controller.tell(trial.trial_id, Outcome(Status.INFEASIBLE, {"proxy/a": 1e6}, reason="too large"))
         else:
-            _told(controller, trial, known=i == 1)
-    assert [trial.candidate for trial in controller.ask(2)][0] == controller.records["t000001"].trial.candidate
+            _told(controller, trial, known=i == 2)
+    assert controller.ask(1)[0].candidate == controller.records["t000002"].trial.candidate
     assert len(controller._queue) == 0
 
 
