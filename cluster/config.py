@@ -134,8 +134,16 @@ class SearchConfig(Spec):
             for number, metric in enumerate(metrics):
                 if known and metric not in known:
                     raise unknown_metric(metric, known).at(section, number, "metric")
-        if self.warm_start is not None and self.warm_start.proxy not in (proxies := proxies_of(self.task)):
-            raise unknown_metric(self.warm_start.proxy, proxies).at("warm_start", "proxy")
+        if self.warm_start is not None:
+            self._check_proxy(self.warm_start.proxy)
+
+    def _check_proxy(self, proxy: str) -> None:
+        if "proxy" not in self.task.pooled:
+            kind = getattr(self.task, "kind", type(self.task).__name__)
+            raise SpecError("a warm start needs a task with proxies", kind, "classification, or null", "warm_start")
+        known = [name for name in self.task.metrics() if name.startswith(("proxy/", "cost/"))]
+        if proxy not in known:
+            raise unknown_metric(proxy, known).at("warm_start", "proxy")
 
     @property
     def fidelity(self) -> int:
@@ -152,12 +160,6 @@ class SearchConfig(Spec):
             return Space(self.task.template(self.space))
         except SpecError as error:
             raise error.at("space") from None
-
-
-def proxies_of(task: Task) -> tuple[str, ...]:
-    """Returns the figures by which a warm start can rank the candidates of a task."""
-    known = task.metrics() if "proxy" in task.pooled else ()
-    return tuple(name for name in known if name.startswith(("proxy/", "cost/")))
 
 
 def unknown_metric(name: str, known: Iterable[str]) -> SpecError:
