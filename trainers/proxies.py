@@ -135,7 +135,7 @@ def jacobian_score(rows: Tensor) -> float:
     if not matrix.isfinite().all():
         return math.nan
     values = torch.linalg.eigvalsh(matrix) + _JITTER
-    return -(values.log() + 1 / values).sum().item()
+    return float(-(values.log() + 1 / values).sum())
 
 
 @torch.no_grad()

@@ -73,8 +73,7 @@ class PoolExecutor:
     def __init__(self, shared: Shared | ray.ObjectRef[Shared], bundle: Mapping[str, float], actors: int) -> None:
         self._shared = shared if isinstance(shared, ray.ObjectRef) else ray.put(shared)
         self._actors = actors
-        options = {"num_cpus": bundle.get("CPU", 0.0), "num_gpus": bundle.get("GPU", 0.0)}
-        self._class = ray.remote(**options)(_Actor)
+        self._class = ray.remote(num_cpus=bundle.get("CPU", 0.0), num_gpus=bundle.get("GPU", 0.0))(_Actor)
         self._workers: list[_Worker] = []
         self._held: deque[list[Assignment]] = deque()
 
