@@ -45,6 +45,11 @@ class Entry:
         return self.finished or self.steps >= self.trial.fidelity
 
     @property
+    def counted(self) -> bool:
+        """Whether the budget counts it; a proxy costs next to nothing."""
+        return self.trial.mode != "proxy"
+
+    @property
     def ended(self) -> bool:
         """Whether nothing more will be reported, so that it can be told from the journal."""
         return self.complete or self.verdict is Verdict.STOP
@@ -56,7 +61,7 @@ class Ledger:
     Attributes:
         entries: Trial id -> entry.
         seconds: Active seconds so far, as of the last `clock` record.
-        started: Number of trials that were started.
+        started: Number of trials that were started and count.
         succeeded: Whether any trial was completed or pruned.
         finals: Trial id -> figures of its final test.
     """
@@ -104,7 +109,7 @@ class Ledger:
             self.finals[fields["trial"]] = dict(fields["metrics"])
 
     def _start(self, entry: Entry, fields: Mapping[str, Any]) -> None:
-        self.started += entry.attempt == 0
+        self.started += entry.attempt == 0 and entry.counted
         entry.attempt = fields["attempt"]
         entry._since = fields["time"]
 
@@ -121,7 +126,7 @@ class Ledger:
         entry.outcome = outcome = Outcome.from_data(fields["outcome"])
         if outcome.source == "cache":
             return
-        if outcome.status in (Status.COMPLETED, Status.PRUNED):
+        if outcome.status in (Status.COMPLETED, Status.PRUNED) and entry.counted:
             self.succeeded = True
         if outcome.status is Status.FAILED:
             cause = fields.get("fingerprint") or outcome.reason or ""

@@ -136,6 +136,7 @@ class Opened:
     def _compare(self) -> None:
         try:
             if self._space is not None:
+                self._task.fits(self._space.template, self.data)
                 self._task.refuse(self._space.template, self.shape)
         except SpecError as error:
             raise error.at("space") from None
@@ -229,17 +230,23 @@ class _Session:
         if self.signals.received:
             raise KeyboardInterrupt
         wanted = self.config.resources
-        cpus = None if wanted.concurrency is None else wanted.concurrency * wanted.cpus
-        with RayRuntime(address, cpus) as ray, distributed(self.controller):
+        with RayRuntime(address, resources.counted(wanted, "train" in self.config.task.pooled)) as running:
+            import ray
+
             # Ray's processes start while the thread of the data imports torch; Tune's import would take turns with it.
+            from cluster.executors.phases import Phases
+            from cluster.executors.pool import PoolExecutor
             from cluster.executors.tune import TuneExecutor
 
             self.signals.install()
-            resources.check_fits(wanted, ray.nodes())
-            many = resources.concurrency(wanted, ray.free())
-            shared = self._shared(opened.wait())
+            resources.check_fits(wanted, running.nodes())
+            fit = resources.fitting(wanted, running.free())
+            many = resources.concurrency(wanted, running.free())
+            # Into the object store once, whichever executors there will be.
+            shared, bundle = ray.put(self._shared(opened.wait())), resources.bundle(wanted)
+            executor = Phases(lambda: PoolExecutor(shared, bundle, fit), lambda: TuneExecutor(shared, bundle))
             with distributed(self.controller):
-                return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
+                return self._run(opened, executor, many, running.node)
 
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 Mode = Literal["train", "supernet", "evaluate", "proxy", "retrain"]
 Inherit = Literal["none", "weights", "all"]
 Source = Literal["run", "cache"]
+_MODES, _INHERITS, _SOURCES = get_args(Mode), get_args(Inherit), get_args(Source)
+_ONE_MODE, _ONE_INHERIT, _ONE_SOURCE = (f"one of {names}" for names in (_MODES, _INHERITS, _SOURCES))
+
+
+class TrialError(ValueError):
+    """A report or outcome of a trial that is not waiting for one."""
 
 
 class Status(StrEnum):
@@ -68,14 +74,10 @@ class Trial:
 
     def __post_init__(self) -> None:
         _require(self.fidelity >= 1, "fidelity", "a trial runs to at least one report", self.fidelity)
-        _require(self.mode in get_args(Mode), "mode", f"one of {get_args(Mode)}", self.mode)
-        _require(self.inherit in get_args(Inherit), "inherit", f"one of {get_args(Inherit)}", self.inherit)
-        _require(
-            self.inherit == "none" or self.parent_id is not None,
-            "parent_id",
-            f"inherit={self.inherit!r} needs the trial to inherit from",
-            self.parent_id,
-        )
+        _require(self.mode in _MODES, "mode", _ONE_MODE, self.mode)
+        _require(self.inherit in _INHERITS, "inherit", _ONE_INHERIT, self.inherit)
+        rule = "what inherits needs the trial to inherit from"
+        _require(self.inherit == "none" or self.parent_id is not None, "parent_id", rule, self.parent_id)
 
     @property
     def number(self) -> int:
@@ -133,7 +135,7 @@ class Outcome:
         object.__setattr__(self, "metrics", MappingProxyType({k: float(v) for k, v in self.metrics.items()}))
         object.__setattr__(self, "cost", MappingProxyType({k: float(v) for k, v in self.cost.items()}))
         _require(self.steps >= 0, "steps", "a number of reports", self.steps)
-        _require(self.source in get_args(Source), "source", f"one of {get_args(Source)}", self.source)
+        _require(self.source in _SOURCES, "source", _ONE_SOURCE, self.source)
 
     def to_data(self) -> dict[str, Any]:
         """Return a JSON-able dict, the inverse of `from_data`; what JSON cannot write as a number is text."""

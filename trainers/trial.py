@@ -79,6 +79,7 @@ class TrialContext:
         threads: torch's threads on the CPU.
         common: what it shares with the other trials of its search.
         updater: what learns the architecture in mode `supernet`, an `ArchUpdater`.
+        candidate: path -> value of every choice that made its spec; None where nobody chose.
     """
 
     trial_id: str
@@ -94,6 +95,7 @@ class TrialContext:
     threads: int = 1
     common: Common = ALONE
     updater: Any = None
+    candidate: Mapping[str, Any] | None = None
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checkpoint(self, state: Any) -> None:

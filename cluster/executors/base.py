@@ -1,7 +1,7 @@
 """What the driver and an executor say to each other, and one attempt of a trial as both executors run it.
 
-An executor asks for trials, runs them and calls back. It decides nothing: `next_trial`, `on_report`, `on_end`,
-`on_lost` and `tick` are the whole protocol.
+An executor asks for trials, runs them and calls back. It decides nothing: `next_trial` (or `next_trials`), `on_report`,
+`on_end`, `on_lost` and `tick` are the whole protocol.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -146,11 +147,36 @@ class Calls(Protocol):
     def next_trial(self) -> Assignment | Answer:
         """Hand out an attempt to start now."""
 
+    def next_trials(self, n: int) -> list[Assignment] | Answer:
+        """Hand out at most n attempts to start now; one that goes on from an earlier attempt comes alone."""
+
+    def begin_phase(self) -> bool | None:
+        """Begin the phase of the next trial.
+
+        Returns:
+            Whether its trials are pooled; None: there is no trial left, or none is started now.
+        """
+
+    def together(self) -> AbstractContextManager[None]:
+        """Take what is told inside as one."""
+
     def on_report(self, trial_id: str, attempt: int, report: Report) -> Verdict:
-        """Take a report; the verdict says whether the trial goes on."""
+        """Take a report; the verdict says whether the trial goes on.
+
+        Args:
+            trial_id: The trial.
+            attempt: Which of its attempts speaks, so that one that was given up is not heard.
+            report: What it says.
+        """
 
     def on_end(self, trial_id: str, attempt: int, failure: Failure | None = None) -> None:
-        """Take the end of an attempt: complete, stopped or failed."""
+        """Take the end of an attempt: complete, stopped or failed.
+
+        Args:
+            trial_id: The trial.
+            attempt: Which of its attempts ended.
+            failure: What the trial itself raised, if it did.
+        """
 
     def on_lost(self, trial_id: str, attempt: int, reason: str) -> None:
         """Take the death of the process that ran an attempt."""
@@ -159,7 +185,11 @@ class Calls(Protocol):
         """Take the loss of everything that runs."""
 
     def tick(self) -> Halt | None:
-        """Do what is due by the clock; called several times a second."""
+        """Do what is due by the clock; called several times a second.
+
+        Returns:
+            Why running trials have to be dropped now, or None.
+        """
 
 
 class Executor(Protocol):
@@ -171,6 +201,21 @@ class Executor(Protocol):
         Returns:
             Why it was cut short, or None.
         """
+
+
+def take(driver: Calls, given: Assignment, word: Word) -> bool:
+    """Tell the driver what a step brought, and return whether the attempt goes on.
+
+    Args:
+        driver: Who is told.
+        given: The attempt.
+        word: What the step brought.
+    """
+    trial_id, attempt = given.trial.trial_id, given.attempt
+    stop = word.report is not None and driver.on_report(trial_id, attempt, word.report) is Verdict.STOP
+    if stop or word.ended:
+        driver.on_end(trial_id, attempt, word.failure)
+    return not (stop or word.ended)
 
 
 class TrialRun:
@@ -233,6 +278,7 @@ class TrialRun:
             threads=self._shared.threads,
             common=self._shared.common,
             updater=self._updater(),
+            candidate=trial.candidate,
         )
         return iter(self._shared.task.run(trial.spec(self._shared.space), context, self._shared.data))
 

@@ -29,8 +29,8 @@ class Task(Spec):
 
     home: ClassVar[str | None] = "trainers.tasks"
     group: ClassVar[str | None] = "deepspace.tasks"
-    pooled: ClassVar[bool] = False
-    """Whether an evaluation is so short that many are sent to plain actors in one go."""
+    pooled: ClassVar[tuple[str, ...]] = ()
+    """The modes of trials that are so short that many are sent to plain actors in one go."""
     per_class: ClassVar[str | None] = None
     """What the names of figures of single classes begin with, which `metrics` does not list."""
 
@@ -94,6 +94,17 @@ class Task(Spec):
             SpecError: Some trick cannot be used, whatever is chosen.
         """
         refuse_compiling(template)
+
+    def fits(self, template: Any, data: Any) -> None:
+        """Refuses a space that says something else than opened data, before the first trial.
+
+        Args:
+            template: What `template` returned.
+            data: What `open` returned.
+
+        Raises:
+            SpecError: They do not belong together.
+        """
 
     def static_metrics(self, spec: Any, shape: Any) -> dict[str, float]:
         """Returns what is known of a candidate before it trains, `cost/*`.
