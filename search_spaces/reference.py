@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces.architectures.chain import Chain, ConvLayer
+from search_spaces.architectures.recurrent import Recurrent
 from search_spaces.architectures.resnet import Resnet
+from search_spaces.blocks.tree_cells import TreeCell
 from search_spaces.blocks.units import Basic, Bottleneck, Unit
 from search_spaces.build import Architecture, Shape
 from search_spaces.errors import SpecError, unknown
@@ -132,3 +134,12 @@ _resnet("resnet101", (3, 4, 23, 3), Bottleneck())
 # does not print.
 _resnet("cr-resnet50", (1, 3, 5, 7), Bottleneck())
 _resnet("cr-resnet101", (2, 3, 17, 11), Bottleneck())
+
+
+@register("nascell")
+def _nascell() -> Reference:
+    """The cell that NAS-RL found on the Penn Treebank, in the model of 54 million parameters; costs are of one token.
+
+    Paper: Zoph & Le, 2017, arXiv 1611.01578, table 2. It does not print the width; this one gives its parameters.
+    """
+    return Reference(Recurrent(cell=TreeCell(), layers=2, hidden=1152, embedding=1152, tied=True), (1,), 10_000)

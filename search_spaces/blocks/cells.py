@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from search_spaces.blocks.base import Block, Form
+from search_spaces.build import Graph, Shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,6 +28,17 @@ class Cell(Block):
     def build(self, inputs: int, hidden: int) -> nn.Module:
         """Returns the layer for inputs of `inputs` numbers and a state of `hidden` numbers."""
         raise NotImplementedError
+
+    def inner(self, shape: Shape, params: int) -> Graph | None:
+        """Returns the operations within a layer, to be drawn; None where it is one box.
+
+        Those that read from no other read the layer's input; the last one is its output.
+
+        Args:
+            shape: Shape of the layer's output, without the batch.
+            params: Trainable parameters of the layer.
+        """
+        return None
 
 
 class Lstm(Cell):
