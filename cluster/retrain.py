@@ -20,7 +20,8 @@ from cluster.storage import Storage
 from controllers.retrain import RetrainConfig
 from search_spaces.errors import SpecError, unknown
 from search_spaces.space import Space
-from search_spaces.spec import first_hole
+from search_spaces.spec import first_hole, plain
+from trainers.tasks.base import Task
 
 SUFFIX = "-retrain"
 
@@ -72,7 +73,9 @@ def retrain_config(
         "lookahead": 0,
         "repeats": 1,
     }
-    data = searchfile.override({**config.to_data(), **changes}, map(_below_space, overrides), here)
+    kept = {name: plain(getattr(config, name)) for name in SearchConfig.model_fields if name not in ("task", *changes)}
+    kept["task"] = _written(config.task)
+    data = searchfile.override({**kept, **changes}, map(_below_space, overrides), here)
     made = placed(SearchConfig.from_data(data), here)
     if (hole := first_hole(made.make_space().template)) is not None:
         raise SpecError(
@@ -85,6 +88,14 @@ def retrains(run: Run) -> list[str]:
     """Returns the names of the runs beside a search that are called as its retrains are."""
     runs, name = Storage.open(run.config.storage), re.compile(rf"{re.escape(run.name)}{SUFFIX}(-[0-9]+)?")
     return [found for found in runs.list() if name.fullmatch(found) and runs.exists(f"{found}/{SEARCH}")]
+
+
+def _written(task: Task) -> Any:
+    """The task as plain data, whose fields can be set; one of a function given in Python stays what it is."""
+    try:
+        return task.to_data()
+    except SpecError:
+        return task
 
 
 def _below_space(assignment: str) -> str:

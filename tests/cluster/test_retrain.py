@@ -88,7 +88,7 @@ def test_another_retrain_has_another_name_and_any_trial_can_be_had(tmp_path: Pat
         assert made.best is not None
         assert made.best.spec["x"] == (first.best.candidate if trial is None else other.candidate)["x"]
         assert len(set(made.trials["seed"].to_pylist())) == 2
-        controller = made.config.to_data()["controller"]
+        controller = made.config.controller.to_data()
         assert controller == {"kind": "retrain", "run": "hill", "trial": trial or first.best.trial_id}
     assert names == ["hill-retrain", "hill-retrain-2"]
     assert retrains(first.run_folder) == names
