@@ -30,9 +30,9 @@ _INDEXES = ("memory", "injected")
 
 def test_what_is_no_full_tree_is_refused():
     with pytest.raises(SpecError, match=r"nodes: a full tree has 2 \* base - 1 nodes, .*; got 4; allowed 1, 3, 7"):
-        TreeCell(nodes=(TreeNode(),) * 4, memory=0, injected=0)
+        TreeCell.from_data({"nodes": [{}] * 4, "memory": 0, "injected": 0})
     with pytest.raises(SpecError, match="injected: no node of this tree; got 3; allowed 0 to 2"):
-        TreeCell(nodes=(TreeNode(),) * 3, memory=2, injected=3)
+        TreeCell.from_data({"nodes": [{}] * 3, "memory": 2, "injected": 3})
     with pytest.raises(SpecError, match="base: a full tree needs a power of two as its base; got 6"):
         tree_cells(6)
 
@@ -103,11 +103,13 @@ def _values(cell: TreeCell) -> dict[str, object]:
 
 
 def test_cells_of_base_2_fall_into_the_classes_that_can_be_counted():
-    # 64 pairs of leaves, with marks on neither, one, both or one each; the root with its own marks, and the injection.
-    space = Space(tree_cells(2))
+    cell = tree_cells(2)
+    root = TreeNode(combination="elem_mult", activation="sigmoid")
+    space = Space(cell.model_copy(update={"nodes": (*cell.nodes[:2], root), "inject": TreeNode()}))
+    assert space.cardinality() == 64 * 9
     found = {space.canonical(candidate).id for candidate in space.enumerate()}
-    alike = 8 * 9 // 2  # no mark on a leaf: unordered pairs; otherwise a mark tells the leaves apart
-    assert len(found) == 64 * (alike + 2 * 64 + 2 * 64)
+    # No index on a leaf: unordered pairs. On one leaf, by one index or both, or on both: an index tells them apart.
+    assert len(found) == 8 * 9 // 2 + 2 * 64 + 64 + 64
 
 
 def test_what_a_space_holds_fixed_keeps_its_place():
