@@ -136,10 +136,9 @@ _resnet("cr-resnet50", (1, 3, 5, 7), Bottleneck())
 _resnet("cr-resnet101", (2, 3, 17, 11), Bottleneck())
 
 
+# Zoph & Le, 2017, arXiv 1611.01578, table 2: base 8, shared embeddings, 54 million parameters. The paper does not print
+# the width; this one gives them.
 @register("nascell")
 def _nascell() -> Reference:
-    """The cell that NAS-RL found on the Penn Treebank, in the model of 54 million parameters; costs are of one token.
-
-    Paper: Zoph & Le, 2017, arXiv 1611.01578, table 2. It does not print the width; this one gives its parameters.
-    """
+    """The cell that NAS-RL found on the Penn Treebank, in its largest language model; costs are those of one token."""
     return Reference(Recurrent(cell=TreeCell(), layers=2, hidden=1152, embedding=1152, tied=True), (1,), 10_000)
