@@ -177,8 +177,8 @@ def tree_cells(base: int = 8, control: bool = False) -> TreeCell:
     """
     if base < 1 or base & (base - 1):
         raise SpecError("a full tree needs a power of two as its base", base, "1, 2, 4, 8, ...", "base")
-    combinations = hole(Categorical((*COMBINATIONS, *(("max",) if control else ()))))
-    activations = hole(Categorical((*ACTIVATIONS, *(("sin",) if control else ()))))
+    combinations: Combination = hole(Categorical((*COMBINATIONS, *(("max",) if control else ()))))
+    activations: Activation = hole(Categorical((*ACTIVATIONS, *(("sin",) if control else ()))))
     node, count = TreeNode(combination=combinations, activation=activations), 2 * base - 1
-    indexes = hole(Categorical(tuple(range(count))))
+    indexes: int = hole(Categorical(tuple(range(count))))
     return TreeCell(nodes=(node,) * count, inject=node, memory=indexes, injected=indexes)
