@@ -13,7 +13,9 @@ from search_spaces.architectures.enas_micro import EnasMicro, micro_cell
 from search_spaces.architectures.nasbench201 import NasBench201
 from search_spaces.architectures.nasnet import Nasnet
 from search_spaces.architectures.nasnet_cells import CellBlock, ConvCell
+from search_spaces.architectures.recurrent import Recurrent
 from search_spaces.architectures.resnet import Resnet
+from search_spaces.blocks.tree_cells import TreeCell
 from search_spaces.blocks.units import Basic, Bottleneck, Unit
 from search_spaces.build import Architecture, Shape
 from search_spaces.errors import SpecError, unknown
@@ -221,3 +223,11 @@ def _darts_v2_imagenet() -> Reference:
     normal, reduction = _DARTS_V2
     spec = Darts(normal=normal, reduction=reduction, layers=14, channels=48, stem="imagenet", aux=True)
     return Reference(spec, (3, 224, 224), 1000)
+
+
+# Zoph & Le, 2017, arXiv 1611.01578, table 2: base 8, shared embeddings, 54 million parameters. The paper does not print
+# the width; this one gives them.
+@register("nascell")
+def _nascell() -> Reference:
+    """The cell that NAS-RL found on the Penn Treebank, in its largest language model; costs are those of one token."""
+    return Reference(Recurrent(cell=TreeCell(), layers=2, hidden=1152, embedding=1152, tied=True), (1,), 10_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from search_spaces.blocks.base import Block, Form
+from search_spaces.build import Graph, Shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +39,17 @@ class Cell(Block):
 
         x = torch.zeros(1, 1, channels, device="meta")
         return called_cost(lambda: self.build(channels, channels), lambda layer: layer(x, None))
+
+    def inner(self, shape: Shape, params: int) -> Graph | None:
+        """Returns the operations within a layer, to be drawn; None where it is one box.
+
+        Those that read from no other read the layer's input; the last one is its output.
+
+        Args:
+            shape: Shape of the layer's output, without the batch.
+            params: Trainable parameters of the layer.
+        """
+        return None
 
 
 class Lstm(Cell):
