@@ -149,11 +149,11 @@ def test_a_sum_and_a_concatenation_of_what_two_operations_make():
         cell = ConvCell(blocks=(block, CellBlock(left=2, right=2, right_op="avg_pool_3x3")))
         return Nasnet(normal=cell, reduction=cell, repeats=1, filters=6).build((3, 8, 8), 5).eval()
 
-    for combine, channels in (("add", 6), ("concat", 12)):
+    for combine, channels in (("add", 12), ("concat", 24)):
         network = made(combine)
-        block = network.cell_1.blocks[0]
-        states = [torch.randn(2, 6, 8, 8) for _ in range(2)]
+        block = network.cell_1.blocks[0]  # of the second stage, which has twice the filters
+        states = [torch.randn(2, 12, 8, 8) for _ in range(2)]
         left, right = block.left(states[0]), block.right(states[1])
         expected = left + right if combine == "add" else torch.cat([left, right], dim=1)
         assert torch.equal(block(states), expected) and expected.shape[1] == channels
-        assert network.cell_1(torch.randn(2, 6, 4, 4), torch.randn(2, 6, 8, 8)).shape[1] == 6
+        assert network.cell_1(torch.randn(2, 12, 4, 4), torch.randn(2, 6, 8, 8)).shape == (2, 12, 4, 4)
