@@ -18,7 +18,6 @@ from tests.search_spaces.networks.checks import assert_exports, assert_trains, c
 SPACE = Space(nasnet(repeats=1, filters=4))
 CIFAR = reference("nasnet-a-cifar").architecture
 SMALL = CIFAR.model_copy(update={"repeats": 1, "filters": 4})
-RNG_SEEDS = (0, 1, 2)
 
 
 def _sampled(seed: int, **fields) -> Nasnet:
@@ -26,22 +25,27 @@ def _sampled(seed: int, **fields) -> Nasnet:
     return spec.model_copy(update=fields)
 
 
-@pytest.mark.parametrize("seed", RNG_SEEDS)
-def test_networks_of_the_space_train_and_cost_what_torch_counts(seed):
-    imagenet = {"stem": "imagenet", "stem_multiplier": 0.25, "skip_reduction_input": True}
-    for fields, image in (({}, (1, 8, 8)), ({"aux": True}, (3, 17, 19)), (imagenet, (3, 37, 45))):
-        spec = _sampled(seed, **fields)
-        network = spec.build(image, 5)
-        assert_trains(network, torch.randn(2, *image))
-        found = cost(spec, image, 5)
-        with torch.device("meta"):
-            assert found.macs == counted_macs(spec.build(image, 5), *image)
-        assert found.params == sum(p.numel() for name, p in network.named_parameters() if not name.startswith("aux."))
-        assert sum(node.params for node in spec.draw_graph(image, 5).nodes) == found.params
-        maps = network.maps(torch.randn(2, *image))
-        assert [(plan.name, plan.output.shape) for plan in spec.plan(image)] == [
-            (name, tuple(x.shape[1:])) for name, x in list(maps.items())[1:]
-        ]
+@pytest.mark.parametrize(
+    ("seed", "fields", "image"),
+    [
+        (0, {}, (1, 8, 8)),
+        (1, {"aux": True}, (3, 17, 19)),
+        (2, {"stem": "imagenet", "stem_multiplier": 0.25, "skip_reduction_input": True}, (3, 37, 45)),
+    ],
+    ids=["cifar", "aux", "imagenet"],
+)
+def test_networks_of_the_space_train_and_cost_what_torch_counts(seed, fields, image):
+    spec = _sampled(seed, **fields)
+    network = spec.build(image, 5)
+    assert_trains(network, torch.randn(2, *image))
+    found = cost(spec, image, 5)
+    with torch.device("meta"):
+        assert found.macs == counted_macs(spec.build(image, 5), *image)
+    assert found.params == sum(p.numel() for name, p in network.named_parameters() if not name.startswith("aux."))
+    maps = network.maps(torch.randn(2, *image))
+    assert [(plan.name, plan.output.shape) for plan in spec.plan(image)] == [
+        (name, tuple(x.shape[1:])) for name, x in list(maps.items())[1:]
+    ]
 
 
 def test_it_can_be_exported():
@@ -96,10 +100,9 @@ def test_the_stem_cells_of_imagenet_count_in_the_schedule():
     assert network.cell_0.blocks[0].left[-1].depth == 3 / 7
 
 
-@pytest.mark.parametrize("seed", RNG_SEEDS[:2])
-def test_a_deployed_network_gives_the_same_without_norms(seed):
+def test_a_deployed_network_gives_the_same_without_norms():
     x = torch.randn(4, 3, 16, 16)
-    network = _sampled(seed).build((3, 16, 16), 5)
+    network = _sampled(0).build((3, 16, 16), 5)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -146,11 +149,11 @@ def test_a_sum_and_a_concatenation_of_what_two_operations_make():
         cell = ConvCell(blocks=(block, CellBlock(left=2, right=2, right_op="avg_pool_3x3")))
         return Nasnet(normal=cell, reduction=cell, repeats=1, filters=6).build((3, 8, 8), 5).eval()
 
-    for combine, channels in (("add", 6), ("concat", 12)):
+    for combine, channels in (("add", 12), ("concat", 24)):
         network = made(combine)
-        block = network.cell_1.blocks[0]
-        states = [torch.randn(2, 6, 8, 8) for _ in range(2)]
+        block = network.cell_1.blocks[0]  # of the second stage, which has twice the filters
+        states = [torch.randn(2, 12, 8, 8) for _ in range(2)]
         left, right = block.left(states[0]), block.right(states[1])
         expected = left + right if combine == "add" else torch.cat([left, right], dim=1)
         assert torch.equal(block(states), expected) and expected.shape[1] == channels
-        assert network.cell_1(torch.randn(2, 6, 4, 4), torch.randn(2, 6, 8, 8)).shape[1] == 6
+        assert network.cell_1(torch.randn(2, 12, 4, 4), torch.randn(2, 6, 8, 8)).shape == (2, 12, 4, 4)
