@@ -35,7 +35,7 @@ class ReinforceConfig(PolicyConfig):
 
     def learner(self, policy: Policy) -> ReinforceUpdate:
         """Return what moves `policy`."""
-        return ReinforceUpdate(policy, self.learning_rate, self.baseline_decay)
+        return ReinforceUpdate(policy, self.learning_rate, self.baseline_decay, self.entropy)
 
 
 class ReinforceUpdate(Learner):
@@ -44,7 +44,7 @@ class ReinforceUpdate(Learner):
     Paper: Zoph & Le, 2017, arXiv 1611.01578, section 3.2.
     """
 
-    def loss(self, log_probs: Tensor, entropies: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
+    def loss(self, log_probs: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
         """Return minus the log-probability of each candidate times its advantage; who drew it does not matter."""
         return -(log_probs.sum(1) * advantages)
 
