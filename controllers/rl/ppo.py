@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class PpoConfig(PolicyConfig):
-    """The paper's settings where it gives any; what is not said here is as for every policy.
+    """Proximal policy optimization of an LSTM, with the settings of NASNet where it gives any.
+
+    What is not said here is as for every policy.
 
     Args:
         clip: How far the probability of a choice may move, as a share of what it was when the choice was made, before

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class ReinforceConfig(PolicyConfig):
-    """The paper's settings where it gives any; what is not said here is as for every policy.
+    """REINFORCE on an LSTM, with the settings of NAS-RL where it gives any.
+
+    What is not said here is as for every policy.
 
     Args:
         learning_rate: Of Adam; the paper has 6e-4 for convolutional networks and 5e-4 for recurrent cells.
