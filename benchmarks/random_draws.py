@@ -12,6 +12,7 @@ Bound: no draw fails, and the median of the predicted cost is under 50 ms.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import sys
 import time
@@ -65,7 +66,7 @@ def measure(name: str, draws: int) -> dict[str, Any]:
         marks.append(time.perf_counter())
         cost(spec, (3, *SIZES[0]), OUTPUTS)
         marks.append(time.perf_counter())
-        for part, start, end in zip(times, marks, marks[1:], strict=True):
+        for part, (start, end) in zip(times, itertools.pairwise(marks), strict=True):
             times[part].append(1e3 * (end - start))
         for size in SIZES:
             try:

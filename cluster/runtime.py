@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -75,7 +74,7 @@ class End:
 class Opened:
     """The data of a task, being opened in a thread of its own.
 
-    Once it is there, the same thread imports torch, which counting a candidate's cost needs, while Ray starts.
+    Once it is there, the same thread counts the cost of a candidate, which imports torch, while Ray starts.
 
     Args:
         config: The search.
@@ -90,7 +89,8 @@ class Opened:
         self.fingerprint = ""
         self.shape: Any = None
         self._there = threading.Event()
-        threading.Thread(target=self._open, name="data", daemon=True).start()
+        self._thread = threading.Thread(target=self._open, name="data", daemon=True)
+        self._thread.start()
 
     def wait(self, timeout: float | None = None) -> Opened:
         """Wait until the data is there, or for `timeout` seconds.
@@ -100,6 +100,10 @@ class Opened:
         """
         self._there.wait(timeout)
         return self.refuse()
+
+    def finish(self) -> None:
+        """Wait for the imports too; they hold torch's generator, which a trial in this process needs for itself."""
+        self._thread.join()
 
     def refuse(self) -> Opened:
         """Raise what is known to be wrong by now, without waiting."""
@@ -119,8 +123,15 @@ class Opened:
             self._error = error
         finally:
             self._there.set()
-        if self.shape is not None:
-            import_module("torch")
+        if self._error is None and self._space is not None:
+            self._count()
+
+    def _count(self) -> None:
+        import numpy as np
+
+        assert self._space is not None
+        with contextlib.suppress(SpecError):  # what is wrong with one candidate says nothing of the next
+            self._task.static_metrics(self._space.realize(self._space.sample(np.random.default_rng(0))), self.shape)
 
     def _compare(self) -> None:
         try:
@@ -214,19 +225,21 @@ class _Session:
     def run_on_ray(self, opened: Opened, address: str | None) -> End:
         """Run the trials as Tune's."""
         prepare(address)
-        from cluster.executors.tune import TuneExecutor
-
         opened.refuse()
         if self.signals.received:
             raise KeyboardInterrupt
         wanted = self.config.resources
         cpus = None if wanted.concurrency is None else wanted.concurrency * wanted.cpus
-        with RayRuntime(address, cpus) as ray, distributed(self.controller):
+        with RayRuntime(address, cpus) as ray:
+            # Ray's processes start while the thread of the data imports torch; Tune's import would take turns with it.
+            from cluster.executors.tune import TuneExecutor
+
             self.signals.install()
             resources.check_fits(wanted, ray.nodes())
             many = resources.concurrency(wanted, ray.free())
             shared = self._shared(opened.wait())
-            return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
+            with distributed(self.controller):
+                return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
 
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources
@@ -260,6 +273,7 @@ class _Session:
 
     def _execute(self, opened: Opened, executor: Executor, driver: Driver, journal: Journal, tables: Tables) -> End:
         self.signals.on_request(driver.interrupt)
+        opened.finish()
         if self.sink is not None:
             # Its imports would take the processors from the first trials.
             self.sink.wait_ready(SINK_READY_SECONDS)
