@@ -100,8 +100,8 @@ def nni_module(norms: bool) -> Any:
     """NNI's supernet under its own lightning module."""
     from nni.nas.evaluator.pytorch.lightning import ClassificationModule
     from nni.nas.hub.pytorch import DARTS, nasnet
-    from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
     from nni.nas.oneshot.pytorch import strategy as strategies
+    from nni.nas.oneshot.pytorch.differentiable import DartsLightningModule
 
     if norms:
         for name in ("max_pool_3x3", "avg_pool_3x3"):
