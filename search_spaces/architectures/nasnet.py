@@ -55,7 +55,7 @@ class CellPlan:
         previous: The output of the one before that; the same map for the first cell, which takes it as it is.
         depth: Its number over the number of all cells, the stem's included: the share of drop path that is its own.
 
-    Paper: Zoph et al., 2018, arXiv 1707.07012, appendix A.7; the numbers of cells as in the authors' code.
+    Paper: Zoph et al., 2018, arXiv 1707.07012, appendix A.5; the numbers of cells as in the authors' code.
     """
 
     name: str
@@ -208,11 +208,8 @@ def _inside(kind: str, plan: CellPlan) -> tuple[list[Node], list[tuple[str, str]
     _, height, width = plan.output.shape
     names = [f"{kind}: input", f"{kind}: before", *(f"{kind}: block {i + 1}" for i in range(len(plan.cell.blocks)))]
     labels = f"inside of a {kind} cell: its input", f"inside of a {kind} cell: the input before"
-    nodes = [
-        Node(name, "input", label, (plan.filters, *source.shape[1:]))
-        for state, (name, label, source) in enumerate(zip(names, labels, (plan.current, plan.current), strict=False))
-        if plan.cell.needs(state)
-    ]
+    shape = (plan.filters, *plan.current.shape[1:])
+    nodes = [Node(names[i], "input", label, shape) for i, label in enumerate(labels) if plan.cell.needs(i)]
     edges: list[tuple[str, str]] = []
     for i, (label, read) in enumerate(drawn(plan.cell)):
         channels = plan.filters * (2 if plan.cell.blocks[i].combine == "concat" else 1)

@@ -41,7 +41,8 @@ class BlockModule(nn.Module):
         """Returns the new state, (N, filters or twice as many, h, w), from earlier ones (N, C_i, H_i, W_i)."""
         left, right = (states[state] for state in self.sources)
         left, right = self.left(left), self.right(right)
-        return left + right if self.beside is None else self.beside(left, right)  # type: ignore[no-any-return]
+        out: Tensor = left + right if self.beside is None else self.beside(left, right)
+        return out
 
 
 class CellModule(nn.Module):

@@ -28,7 +28,7 @@ def operation(name: str, inputs: int, filters: int, stride: int, depth: float) -
         stride: Step, of the first of several convolutions.
         depth: Share of drop path.
 
-    Paper: Zoph et al., 2018, arXiv 1707.07012, appendices A.4 and A.7. Deviation: padding is that of stride 1 for every
+    Paper: Zoph et al., 2018, arXiv 1707.07012, appendices A.4 and A.5. Deviation: padding is that of stride 1 for every
         stride, where TensorFlow's SAME depends on the input size; the output size is the same. Where the paper is
         silent: a row of taps and the column behind it have each a ReLU and a norm, and share a stride of two.
     """

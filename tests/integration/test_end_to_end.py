@@ -93,7 +93,7 @@ def test_the_same_file_runs_on_cifar10(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("example", ["digits-random", "digits-chain"])
+@pytest.mark.parametrize("example", ["digits-random", "digits-chain", "digits-nasnet"])
 def test_the_examples_run(example: str, tmp_path: Path) -> None:
     file = ROOT / "examples" / f"{example}.yaml"
     changes = ["budget={trials: 2, epochs: 1}", "pruner=null"]

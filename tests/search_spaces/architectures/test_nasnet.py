@@ -9,9 +9,10 @@ import torch
 from search_spaces.architectures.nasnet import CellPlan, Nasnet, Source, nasnet
 from search_spaces.architectures.nasnet_cells import OPERATIONS, CellBlock, ConvCell
 from search_spaces.build import Architecture
-from search_spaces.cost import cost
+from search_spaces.cost import cost, network_cost
 from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError
+from search_spaces.meta import ShapesOnly
 from search_spaces.networks.nasnet import CellModule
 from search_spaces.reference import reference
 from search_spaces.space import Space
@@ -45,6 +46,26 @@ def _params(cell: ConvCell, filters: int, current: tuple, previous: tuple, strid
 def test_parameters_of_single_cells(reduces, filters, current, previous, params):
     cell, stride = (CIFAR.reduction, 2) if reduces else (CIFAR.normal, 1)
     assert _params(cell, filters, current, previous or current, stride, first=previous is None) == params
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "statistics", "aux", "macs"),
+    [
+        ("nasnet-a-cifar", 3_346_538, 37_248, 1_631_498, 544_333_312),
+        ("nasnet-a-mobile", 5_289_978, 5_326_716 - 5_289_978, 2_411_240, 563_638_816),
+        # Published: 88.9 million with the figures of the norms, and 23.8 billion.
+        ("nasnet-a-large", 88_753_150, 88_949_818 - 88_753_150, 4_567_784, 23_783_414_658),
+    ],
+)
+def test_published_numbers_of_whole_networks(name, params, statistics, aux, macs):
+    architecture, input_shape, outputs = reference(name)
+    with torch.device("meta"), ShapesOnly():
+        network = architecture.build(input_shape, outputs)
+    found = network_cost(network, input_shape)
+    assert (found.params, found.macs) == (params, macs)
+    assert sum(p.numel() for p in network.aux.parameters()) == aux
+    buffers = {key: value for key, value in network.named_buffers() if not key.startswith("aux.")}
+    assert sum(value.numel() for key, value in buffers.items() if not key.endswith("tracked")) == statistics
 
 
 def _shapes(name: str) -> dict[str, tuple[int, ...]]:

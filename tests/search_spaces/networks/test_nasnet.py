@@ -70,7 +70,7 @@ def _kept(network: nn.Module, rate: float, progress: float) -> list[float]:
 
 def test_paths_are_dropped_by_the_papers_schedule():
     p = 0.6
-    network = SMALL.build((3, 8, 8), 5).train()
+    network = SMALL.build((3, 16, 16), 5).train()
     depths = [place.depth for place in _places(network)]
     # 8 of 10 operations are not the identity in a normal cell, 9 in a reduction cell.
     assert depths == [1 / 5] * 8 + [2 / 5] * 9 + [3 / 5] * 8 + [4 / 5] * 9 + [1.0] * 8
