@@ -43,7 +43,7 @@ COLUMNS = ("cifar10_val", "cifar100_val")
 LAST = 100
 METHODS: dict[str, ControllerConfig] = {
     "ppo-short": PpoConfig(learning_rate=2e-3, batch=10, entropy=0.01),
-    "reinforce-short": ReinforceConfig(learning_rate=2e-3),
+    "reinforce-short": ReinforceConfig(learning_rate=2e-3, entropy=0.01),
     "random": RandomConfig(),
     "uniform": UniformConfig(),
     "ppo": PpoConfig(),

@@ -36,6 +36,7 @@ class PolicyConfig(ControllerConfig):
         learning_rate: Of Adam.
         batch: Told trials that make one update.
         baseline_decay: Weight of the past in the moving average of rewards.
+        entropy: Weight of the entropy of each choice, which is rewarded; NAS-RL has none.
         reward: `power`: scale * value**exponent, of an accuracy, or of minus a metric to be minimized;
             `inverse`: scale / value**exponent, of a positive metric to be minimized, such as a perplexity.
         exponent: Of the reward.
@@ -56,6 +57,7 @@ class PolicyConfig(ControllerConfig):
     learning_rate: Annotated[float, Field(gt=0)]
     batch: Positive
     baseline_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    entropy: Annotated[float, Field(ge=0)] = 0.0
     reward: Literal["power", "inverse"] = "power"
     exponent: Annotated[float, Field(gt=0)]
     scale: Annotated[float, Field(gt=0)] = 1.0

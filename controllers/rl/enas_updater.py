@@ -19,6 +19,7 @@ from controllers.rl.learner import Baseline
 from controllers.rl.policy import Policy, Sample, one_thread
 from search_spaces.share import Shareable
 from search_spaces.space import Space
+from search_spaces.views import from_tokens, to_flat
 
 
 class Moment(Protocol):
@@ -148,7 +149,7 @@ class EnasUpdater:
     def payload(self) -> dict[str, Any]:
         """Returns the best path."""
         best = self._best if self._best is not None else self._sample()
-        return {"candidate": best.candidate.to_data()}
+        return {"candidate": to_flat(self.space, best.candidate)}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns policy, moments of Adam, baseline, generator, best path, and what is not reported yet."""
@@ -167,8 +168,6 @@ class EnasUpdater:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Puts them back."""
-        from search_spaces.views import from_tokens
-
         self.policy.set_state({name: weight.numpy() for name, weight in state["policy"].items()})
         moments = {part: {n: value.numpy() for n, value in state[part].items()} for part in ("means", "squares")}
         self._adam.set_state({"steps": state["steps"], **moments})

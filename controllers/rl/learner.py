@@ -142,22 +142,25 @@ class Learner(ABC):
         policy: What learns.
         learning_rate: Of Adam.
         decay: Of the baseline.
+        entropy: Weight of the entropy of each step, which is rewarded.
         epochs: Steps that each batch makes.
     """
 
-    def __init__(self, policy: Policy, learning_rate: float, decay: float, epochs: int = 1) -> None:
+    def __init__(
+        self, policy: Policy, learning_rate: float, decay: float, entropy: float = 0.0, epochs: int = 1
+    ) -> None:
         self.policy = policy
         self.baseline = Baseline(decay)
+        self.entropy = entropy
         self.epochs = epochs
         self._adam = Adam(policy.parameters, learning_rate)
 
     @abstractmethod
-    def loss(self, log_probs: Tensor, entropies: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
-        """Return what is to become small, of each candidate, (m,).
+    def loss(self, log_probs: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
+        """Return what is to become small, of each candidate, (m,), the entropy apart.
 
         Args:
             log_probs: Of each step under the policy as it is, (m, T), zero after the end of a shorter candidate.
-            entropies: Of each step, (m, T), likewise.
             behaviour: Of each step under the policy that drew it, (m, T), likewise.
             advantages: By how much each reward exceeds the baseline, (m,).
         """
@@ -199,7 +202,8 @@ class Learner(ABC):
         import torch
 
         log_probs, entropies = self.policy.score(part.batch)
-        loss = self.loss(log_probs, entropies, part.behaviour, part.advantages).sum() / part.of
+        losses = self.loss(log_probs, part.behaviour, part.advantages) - self.entropy * entropies.sum(1)
+        loss = losses.sum() / part.of
         if not loss.requires_grad:  # the space leaves nothing to choose
             return {}
         names, weights = zip(*self.policy.parameters.items(), strict=True)

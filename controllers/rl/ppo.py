@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class PpoConfig(PolicyConfig):
-    """The paper's settings where it gives any; what is not said here is as for every policy.
+    """Proximal policy optimization of an LSTM, with the settings of NASNet where it gives any.
+
+    What is not said here is as for every policy.
 
     Args:
-        entropy: Weight of the entropy, which is rewarded.
         clip: How far the probability of a choice may move, as a share of what it was when the choice was made, before
             the choice stops to count.
         epochs: Steps that each batch makes.
@@ -43,11 +44,11 @@ class PpoConfig(PolicyConfig):
 
     def learner(self, policy: Policy) -> PpoUpdate:
         """Return what moves `policy`."""
-        return PpoUpdate(policy, self.learning_rate, self.baseline_decay, self.epochs, self.clip, self.entropy)
+        return PpoUpdate(policy, self.learning_rate, self.baseline_decay, self.entropy, self.epochs, self.clip)
 
 
 class PpoUpdate(Learner):
-    """Adam on the clipped surrogate and the entropy, summed over the steps of a candidate.
+    """Adam on the clipped surrogate, summed over the steps of a candidate.
 
     With r_t the probability of a choice now over that when it was made, c the clip and A the advantage, a step is worth
     `min(r_t A, clip(r_t, 1 - c, 1 + c) A)`, so that a choice that has already moved by c in the wanted direction moves
@@ -57,29 +58,28 @@ class PpoUpdate(Learner):
         policy: What learns.
         learning_rate: Of Adam.
         decay: Of the baseline.
+        entropy: Weight of the entropy.
         epochs: Steps that each batch makes.
         clip: Of the ratio.
-        entropy: Weight of the entropy.
 
     Paper: Schulman et al., 2017, arXiv 1707.06347, equations 7 and 9.
     Deviation: no value function; NASNet has a baseline in its place.
     """
 
     def __init__(
-        self, policy: Policy, learning_rate: float, decay: float, epochs: int, clip: float, entropy: float
+        self, policy: Policy, learning_rate: float, decay: float, entropy: float, epochs: int, clip: float
     ) -> None:
-        super().__init__(policy, learning_rate, decay, epochs)
+        super().__init__(policy, learning_rate, decay, entropy, epochs)
         self.clip = clip
-        self.entropy = entropy
 
-    def loss(self, log_probs: Tensor, entropies: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
-        """Return minus the surrogate and the weighted entropy of each candidate."""
+    def loss(self, log_probs: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
+        """Return minus the surrogate of each candidate."""
         import torch
 
         ratios = (log_probs - behaviour).exp()
         gains = advantages[:, None]
         surrogate = torch.minimum(ratios * gains, ratios.clamp(1 - self.clip, 1 + self.clip) * gains)
-        return -(surrogate + self.entropy * entropies).sum(1)
+        return -surrogate.sum(1)
 
 
 class Ppo(PolicyController[PpoConfig]):

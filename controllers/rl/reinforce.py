@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class ReinforceConfig(PolicyConfig):
-    """The paper's settings where it gives any; what is not said here is as for every policy.
+    """REINFORCE on an LSTM, with the settings of NAS-RL where it gives any.
+
+    What is not said here is as for every policy.
 
     Args:
         learning_rate: Of Adam; the paper has 6e-4 for convolutional networks and 5e-4 for recurrent cells.
@@ -35,7 +37,7 @@ class ReinforceConfig(PolicyConfig):
 
     def learner(self, policy: Policy) -> ReinforceUpdate:
         """Return what moves `policy`."""
-        return ReinforceUpdate(policy, self.learning_rate, self.baseline_decay)
+        return ReinforceUpdate(policy, self.learning_rate, self.baseline_decay, self.entropy)
 
 
 class ReinforceUpdate(Learner):
@@ -44,7 +46,7 @@ class ReinforceUpdate(Learner):
     Paper: Zoph & Le, 2017, arXiv 1611.01578, section 3.2.
     """
 
-    def loss(self, log_probs: Tensor, entropies: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
+    def loss(self, log_probs: Tensor, behaviour: Tensor, advantages: Tensor) -> Tensor:
         """Return minus the log-probability of each candidate times its advantage; who drew it does not matter."""
         return -(log_probs.sum(1) * advantages)
 

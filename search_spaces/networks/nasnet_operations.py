@@ -88,8 +88,8 @@ class FactorizedReduction(nn.Module):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first = conv(ConvPlan(inputs, outputs // 2, (1, 1), (2, 2)))
-        self.second = conv(ConvPlan(inputs, outputs - outputs // 2, (1, 1), (2, 2)))
+        self.first = conv(ConvPlan(inputs, outputs // 2, (1, 1)))
+        self.second = conv(ConvPlan(inputs, outputs - outputs // 2, (1, 1)))
         he(self.first)
         he(self.second)
         self.norm: nn.Module = BatchNorm(outputs)
@@ -97,7 +97,9 @@ class FactorizedReduction(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Returns (N, outputs, ceil(H / 2), ceil(W / 2)) for a map (N, C, H, W)."""
         moved = F.pad(x, (-1, 1, -1, 1))
-        out: Tensor = self.norm(torch.cat([self.first(x), self.second(moved)], dim=1))
+        # Not by strides of the convolutions: of less than 8 channels, channels last, torch's go past their memory.
+        halves = self.first(x[:, :, ::2, ::2]), self.second(moved[:, :, ::2, ::2])
+        out: Tensor = self.norm(torch.cat(halves, dim=1))
         return out
 
     def collapsed(self) -> nn.Module:

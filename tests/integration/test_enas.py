@@ -1,4 +1,4 @@
-"""A search of ENAS from its file: shared weights, then, after a resume, the path that was found and a random network."""
+"""A search of ENAS from its file: shared weights, then, after a resume, the path that was found and a random one."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SEARCH = """\
 name: small
 task: {kind: classification, data: {kind: digits, val: 0.2, test: 0.2}, report_every: 0.5}
 space:
-  architecture: {preset: enas_macro, layers: 3, channels: 2}
+  architecture: {preset: enas_macro, layers: 3, channels: 4}
   recipe: {batch_size: 64, warmup: null}
 controller: {kind: enas, steps: 2, samples: 2, derived: 3}
 budget: {trials: 1, epochs: 1}

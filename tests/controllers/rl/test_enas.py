@@ -13,6 +13,7 @@ from search_spaces.architectures.enas_macro import enas_macro
 from search_spaces.domains import Float
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
+from search_spaces.views import to_flat
 
 NET = enas_macro(4, channels=4)
 SPACE = Space({"net": NET})
@@ -36,9 +37,7 @@ def test_a_round_is_a_shared_network_its_path_and_a_random_candidate():
     (first,) = controller.ask(3)
     assert (first.mode, first.fidelity) == ("supernet", 9) and controller.ask(2) == []
     path = _found()
-    _told(
-        controller, first, payload={"candidate": {k: list(v) if isinstance(v, tuple) else v for k, v in path.items()}}
-    )
+    _told(controller, first, payload={"candidate": to_flat(Space(NET), path)})
     found, random = controller.ask(2)
     assert dict(found.candidate) == {f"net/{name}": value for name, value in path.items()}
     assert found.fidelity == 5 and random.candidate != found.candidate and SPACE.contains(random.candidate)
@@ -47,7 +46,7 @@ def test_a_round_is_a_shared_network_its_path_and_a_random_candidate():
 def test_a_cut_search_goes_on():
     controller, other = _made(), _made()
     (first,) = controller.ask(1)
-    _told(controller, first, payload={"candidate": _found().to_data()})
+    _told(controller, first, payload={"candidate": to_flat(Space(NET), _found())})
     other.load_state_dict(decode(*encode(controller.state_dict())))
     assert [trial.to_data() for trial in controller.ask(2)] == [trial.to_data() for trial in other.ask(2)]
     assert difference(controller.state_dict(), other.state_dict()) is None

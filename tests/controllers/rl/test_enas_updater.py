@@ -62,12 +62,12 @@ def test_it_does_not_learn_before_it_is_time():
 
 
 def test_the_policy_finds_what_is_rewarded():
-    updater, network = _started(steps=40, learning_rate=0.01, skip_weight=0.0)
+    updater, network = _started(steps=40, learning_rate=0.01, skip_weight=0.0, tanh=None)
     updater.before_step(_moment(network))
     first = updater.figures()["arch/reward"]
     for _ in range(4):
         updater.before_step(_moment(network))
-    assert first < 0.6 < 0.9 < np.mean([updater.figures()["arch/reward"]])
+    assert first < 0.8 < 0.9 < updater.figures()["arch/reward"]
     updater.before_evaluation(network)
     assert network.accuracy() == 1.0
     values = updater.payload()["candidate"]

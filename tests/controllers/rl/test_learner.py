@@ -20,7 +20,7 @@ SPACE = Space({"a": Categorical((1, 2, 3)), "b": Categorical((1, 2))})
 
 def _learner(kind: str = "ppo") -> Learner:
     policy = Policy(SPACE, make_torch_generator(0, "init"), hidden=5)
-    return PpoUpdate(policy, 0.01, 0.9, 3, 0.2, 0.01) if kind == "ppo" else ReinforceUpdate(policy, 0.01, 0.9)
+    return PpoUpdate(policy, 0.01, 0.9, 0.01, 3, 0.2) if kind == "ppo" else ReinforceUpdate(policy, 0.01, 0.9)
 
 
 def _drawn(learner: Learner, n: int = 4) -> list[Drawn]:
@@ -50,7 +50,7 @@ def test_behaviour_is_padded_like_the_log_probabilities() -> None:
     seen: list[torch.Tensor] = []
 
     class Watched(Learner):
-        def loss(self, log_probs: Any, entropies: Any, behaviour: Any, advantages: Any) -> Any:
+        def loss(self, log_probs: Any, behaviour: Any, advantages: Any) -> Any:
             seen.extend((log_probs.detach(), behaviour, advantages))
             return log_probs.sum(1)
 

@@ -9,8 +9,7 @@ import torch
 
 from controllers.base import make_controller
 from controllers.objective import Objective
-from controllers.rl.batch import Batch
-from controllers.rl.learner import Drawn
+from controllers.rl.learner import Drawn, Part
 from controllers.rl.policy import Policy
 from controllers.rl.ppo import PpoConfig, PpoUpdate
 from controllers.rl.reinforce import ReinforceUpdate
@@ -26,7 +25,7 @@ TOKENS = [(0, 1), (2, 0), (1, 1)]
 
 def _learner(rate: float = 0.01, epochs: int = 1, clip: float = 0.2, entropy: float = 0.0) -> PpoUpdate:
     policy = Policy(SPACE, make_torch_generator(0, "init"), hidden=5, init_range=1.0)
-    return PpoUpdate(policy, rate, 0.9, epochs, clip, entropy)
+    return PpoUpdate(policy, rate, 0.9, entropy, epochs, clip)
 
 
 def _drawn(learner: PpoUpdate | ReinforceUpdate, shift: float = 0.0) -> list[Drawn]:
@@ -56,7 +55,7 @@ def test_the_defaults_are_the_papers() -> None:
 def test_the_surrogate_by_hand(ratio: float, advantage: float, worth: float, moves: bool) -> None:
     now = torch.tensor([[math.log(0.4)]], requires_grad=True)
     old = torch.tensor([[math.log(0.4 / ratio)]])
-    loss = _learner().loss(now, torch.zeros(1, 1), old, torch.tensor([advantage]))
+    loss = _learner().loss(now, old, torch.tensor([advantage]))
     assert loss.shape == (1,)
     assert math.isclose(-loss.item(), worth, rel_tol=1e-5)
     loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -75,18 +74,17 @@ def test_where_nothing_has_moved_the_step_is_that_of_reinforce() -> None:
 
 @pytest.mark.parametrize(("shift", "entropy"), [(0.0, 0.0), (0.3, 0.5), (-0.3, 0.5)])
 def test_gradients_are_those_of_finite_differences(shift: float, entropy: float) -> None:
-    learner, advantages = _learner(entropy=entropy), torch.tensor([1.0, -0.5, 0.25])
-    behaviour = torch.tensor(np.stack([kept.log_probs for kept in _drawn(learner, shift)]), dtype=torch.float32)
-    batch = Batch(learner.policy.script, TOKENS)
+    learner = _learner(entropy=entropy)
+    part = learner.replayed(Part(_drawn(learner, shift), [1.0, -0.5, 0.25], 3))
 
     def loss() -> torch.Tensor:
-        return learner.loss(*learner.policy.score(batch), behaviour, advantages).mean()
+        log_probs, entropies = learner.policy.score(part.batch)
+        return (learner.loss(log_probs, part.behaviour, part.advantages) - entropy * entropies.sum(1)).mean()
 
-    loss().backward()  # type: ignore[no-untyped-call]
+    gradients = learner.gradients(part)
     for name in ("softmax", "softmax_bias", "embedding", "lstm.0.input", "lstm.1.hidden_bias"):
-        weight = learner.policy.parameters[name]
-        assert weight.grad is not None
-        i = int(weight.grad.abs().argmax())
+        weight, gradient = learner.policy.parameters[name], gradients[name]
+        i = int(gradient.abs().argmax())
         values = []
         for step in (1e-2, -1e-2):
             with torch.no_grad():
@@ -94,7 +92,7 @@ def test_gradients_are_those_of_finite_differences(shift: float, entropy: float)
                 values.append(float(loss()))
                 weight.view(-1)[i] -= step
         found = (values[0] - values[1]) / 2e-2
-        assert math.isclose(found, float(weight.grad.view(-1)[i]), rel_tol=0.02, abs_tol=1e-4), name
+        assert math.isclose(found, float(gradient.view(-1)[i]), rel_tol=0.02, abs_tol=1e-4), name
 
 
 def test_entropy_alone_flattens_the_policy() -> None:

@@ -12,7 +12,7 @@ from search_spaces.reference import reference
 
 def _small(**fields):
     spec = reference("darts-v2").architecture
-    return spec.from_data(spec.to_data() | {"layers": 3, "channels": 4} | fields)
+    return spec.from_data(spec.to_data() | {"layers": 3, "channels": 4, "aux": False} | fields)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
