@@ -88,6 +88,8 @@ class GradientUpdater:
         """
         with frozen(moment.network.parameters()):
             loss, _ = moment.loss(moment.held_out())
+            if not loss.requires_grad:  # `none` was sampled on every edge into the last cell
+                return loss, [torch.zeros_like(logits) for logits in self.logits]
             return loss.detach(), torch.autograd.grad(loss, self.logits, materialize_grads=True)
 
     def before_evaluation(self, network: Any) -> None:

@@ -83,7 +83,7 @@ _Edges = tuple[tuple[int, str], ...]
 
 def _chosen(i: int, values: Mapping[str, Any]) -> _Edges | None:
     inputs = values.get(f"nodes/{i}/inputs", (0, 1) if i == 0 else None)
-    operations = [values.get(f"nodes/{i}/{name}") for name in ("first", "second")]
+    operations: list[Any] = [values.get(f"nodes/{i}/{name}") for name in ("first", "second")]
     if inputs is None or None in operations:
         return None
     return tuple(zip(inputs, operations, strict=True))
@@ -237,14 +237,11 @@ def _same_nodes(spec: Darts) -> None:
 
 def cell(*nodes: tuple[tuple[int, str], tuple[int, str]]) -> DartsCell:
     """Returns a cell whose nodes are given as two pairs of input and operation, in any order."""
-    return DartsCell.from_data(
-        {
-            "nodes": [
-                {"inputs": [low, high], "first": first, "second": second}
-                for (low, first), (high, second) in map(sorted, nodes)
-            ]
-        }
-    )
+    made = []
+    for node in nodes:
+        (low, first), (high, second) = sorted(node)
+        made.append({"inputs": [low, high], "first": first, "second": second})
+    return DartsCell.from_data({"nodes": made})
 
 
 def _searched(nodes: int) -> DartsCell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -83,7 +84,7 @@ class CellInputs(nn.Module):
 
     def __init__(self, plan: CellPlan, affine: bool = True) -> None:
         super().__init__()
-        make = FactorizedReduction if plan.halved else relu_conv_norm
+        make: Callable[[int, int, bool], nn.Module] = FactorizedReduction if plan.halved else relu_conv_norm
         self.before = make(plan.before, plan.channels, affine)
         self.last = relu_conv_norm(plan.last, plan.channels, affine)
 

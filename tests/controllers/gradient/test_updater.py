@@ -138,3 +138,13 @@ def test_a_collapse_is_told_once_and_may_end_the_trial(stops, caplog):
     assert [record.message for record in caplog.records] == [
         "arch/skip_ratio 1.00, skip_limit 0.50: more of the operations found are skips: the search has collapsed"
     ]
+
+
+def test_a_sample_that_nothing_flows_through_teaches_nothing():
+    network, updater = _started(GdasConfig(weight_decay=0.0))
+    before = [logits.clone() for logits in network.logits.values()]
+    moment = SimpleNamespace(network=network, learns=True, progress=0.0, held_out=lambda: 1.0)
+    moment.loss = lambda batch: (torch.tensor(2.0), {})
+    updater.before_step(moment)
+    assert all(torch.equal(a, b) for a, b in zip(before, network.logits.values(), strict=True))
+    assert updater.figures()["arch/loss"] == 2.0
