@@ -42,7 +42,7 @@ EDGES = ("1-0", "2-0", "2-1", "3-0", "3-1", "3-2")
 COLUMNS = ("cifar10_val", "cifar100_val")
 LAST = 100
 METHODS: dict[str, ControllerConfig] = {
-    "ppo-short": PpoConfig(learning_rate=2e-3, batch=10, entropy=0.01),
+    "ppo-short": PpoConfig(learning_rate=2e-3, batch=10, entropy=0.03),
     "reinforce-short": ReinforceConfig(learning_rate=2e-3, entropy=0.01),
     "random": RandomConfig(),
     "uniform": UniformConfig(),

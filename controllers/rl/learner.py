@@ -191,7 +191,9 @@ class Learner(ABC):
         """Return `part`, ready to be scored."""
         import torch
 
-        batch = Batch(self.policy.script, [kept.tokens for kept in part.drawn], [kept.depths for kept in part.drawn])
+        batch = Batch(
+            self.policy.script, [kept.tokens.tolist() for kept in part.drawn], [kept.depths for kept in part.drawn]
+        )
         behaviour = torch.zeros(batch.size, batch.steps)
         for row, kept in zip(behaviour, part.drawn, strict=True):
             row[: len(kept.log_probs)] = torch.tensor(kept.log_probs)

@@ -261,8 +261,8 @@ class _Drawer:
         self._bias: Floats = weights["softmax_bias"].numpy()
         layers = [[weights[f"lstm.{layer}.{name}"] for name in _LSTM] for layer in range(policy.layers)]
         self._layers = [(torch.cat(part[:2], 1), part[2] + part[3]) for part in layers]
-        self._h = [np.zeros(policy.hidden, np.float32) for _ in layers]
-        self._c = list(self._h)
+        self._h: list[Floats] = [np.zeros(policy.hidden, np.float32) for _ in layers]
+        self._c: list[Floats] = list(self._h)
         self._anchors: dict[Anchor, Floats] = {}
 
     def answer(self, query: Query, fed: Sequence[tuple[int, float]]) -> tuple[Choices, float]:
@@ -281,9 +281,9 @@ class _Drawer:
     def _step(self, fed: Sequence[tuple[int, float]]) -> None:
         import torch
 
-        x = self._embedding[fed[0][0]]
-        for row, weight in fed[1:]:
-            x = x + self._embedding[row] * np.float32(weight)
+        x: Floats = self._embedding[fed[0][0]]
+        for row, share in fed[1:]:
+            x = x + self._embedding[row] * np.float32(share)
         n = len(x)
         for layer, (weight, bias) in enumerate(self._layers):
             both = torch.from_numpy(np.concatenate((x, self._h[layer])))
