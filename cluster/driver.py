@@ -167,6 +167,7 @@ class Driver:
             verdict=str(verdict),
             checkpoint=report.checkpoint,
             done=report.done,
+            **({} if report.payload is None else {"payload": report.payload}),
         )
         if report.checkpoint is not None:
             self.checkpoints.reported(trial_id, report.checkpoint)
@@ -325,7 +326,9 @@ class Driver:
         return False
 
     def _measure(self, entry: Entry) -> dict[str, float]:
-        return self._static_metrics(self.controller.space.realize(entry.trial.candidate))
+        """What is known of a candidate before it trains: of a supernet, which is none, nothing."""
+        trial = entry.trial
+        return {} if trial.mode == "supernet" else self._static_metrics(trial.spec(self.controller.space))
 
     def _start(self, entry: Entry) -> Assignment:
         trial = entry.trial
@@ -350,8 +353,8 @@ class Driver:
         static = self._static.pop(entry.trial.trial_id, None)
         if static is None:
             static = self._measure(entry) if failure is None else {}
-        if failure is None and self._show is not None and entry.counted:
-            self._show(entry.trial.trial_id, self.controller.space.realize(entry.trial.candidate))
+        if failure is None and self._show is not None and entry.trial.mode not in ("supernet", "proxy"):
+            self._show(entry.trial.trial_id, entry.trial.spec(self.controller.space))
         status = status_of(entry) if failure is None else Status.FAILED
         reason = None if failure is None else failure.reason
         outcome = make_outcome(entry, static, status, reason, self._devices)

@@ -24,6 +24,7 @@ class Entry:
         seconds: How long its attempts took from start to last report.
         verdict: The last verdict.
         finished: The last report said that nothing follows.
+        payload: What the last report brought for the controller.
         outcome: What the controller was told.
     """
 
@@ -34,6 +35,7 @@ class Entry:
     seconds: float = 0.0
     verdict: Verdict = Verdict.CONTINUE
     finished: bool = False
+    payload: Any = None
     outcome: Outcome | None = None
     _since: float = 0.0
 
@@ -118,6 +120,7 @@ class Ledger:
         entry._since = fields["time"]
         entry.verdict = Verdict(fields["verdict"])
         entry.finished = fields.get("done", False)
+        entry.payload = fields.get("payload", entry.payload)
 
     def _tell(self, entry: Entry, fields: Mapping[str, Any]) -> None:
         entry.outcome = outcome = Outcome.from_data(fields["outcome"])
@@ -129,4 +132,4 @@ class Ledger:
             cause = fields.get("fingerprint") or outcome.reason or ""
             self._failures = (cause, self._failures[1] + 1 if cause == self._failures[0] else 1)
         # A search of many trials remembers of each what is still asked for.
-        entry.metrics = {}
+        entry.metrics, entry.payload = {}, None

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from cluster.pictures import Pictures, with_architectures, write_curves
 from cluster.preflight import check_controller
 from cluster.ray_runtime import RayRuntime, prepare
 from cluster.replay import check_headers, replay
+from cluster.replicas import distributed
 from cluster.signals import Signals
 from cluster.splits import keep_splits
 from cluster.storage import Storage, StorageError
@@ -35,6 +37,7 @@ from cluster.tables import Tables
 from cluster.upkeep import STOP_FILE, Upkeep
 from cluster.winner import finish
 from controllers.base import Controller
+from controllers.supernet import SupernetConfig
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
 from trainers.data.base import left_out
@@ -222,7 +225,8 @@ class _Session:
         if self.signals.received:
             raise KeyboardInterrupt
         wanted = self.config.resources
-        with RayRuntime(address, resources.counted(wanted, "train" in self.config.task.pooled)) as running:
+        cpus = resources.counted(wanted, "train" in self.config.task.pooled)
+        with RayRuntime(address, cpus) as running, distributed(self.controller):
             self.signals.install()
             resources.check_fits(wanted, running.nodes())
             fit = resources.fitting(wanted, running.free())
@@ -235,7 +239,9 @@ class _Session:
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources
         common = Common(self.storage.uri(COMMON), self.config.seed)
-        return Shared(task, self.controller.space, opened.data, resources.device(wanted), wanted.cpus, common)
+        space, controller = self.controller.space, self.config.controller
+        learns = partial(controller.updater, space.template) if isinstance(controller, SupernetConfig) else None
+        return Shared(task, space, opened.data, resources.device(wanted), wanted.cpus, common, learns)
 
     def _run(self, opened: Opened, executor: Executor, concurrency: int, node: str | None) -> End:
         marks: dict[str, str | int]

@@ -29,9 +29,9 @@ class Record:
 
     @property
     def ranked(self) -> bool:
-        """Whether it may be the best: completed, feasible, and no copy of another."""
+        """Whether it may be the best: completed, feasible, no copy of another, and not all choices at once."""
         outcome = self.outcome
-        done = outcome.status is Status.COMPLETED and outcome.source == "run"
+        done = outcome.status is Status.COMPLETED and outcome.source == "run" and self.trial.mode != "supernet"
         return done and self.feasible and self.values is not None
 
     def to_data(self) -> dict[str, Any]:

@@ -139,12 +139,16 @@ class Originals:
         return len(self._drawn)
 
     def of(self, item: Proposal | Trial) -> str | None:
-        """Return the trial that evaluates what `item` would, or None."""
+        """Return the trial that evaluates what `item` would, or None; no supernet is like another."""
+        if item.mode == "supernet":
+            return None
         found = self._evaluations.get(self._key(item))
         return found[0] if found else None
 
     def add(self, trial: Trial) -> None:
-        """Take in a trial that was asked."""
+        """Take in a trial that was asked; a supernet is no candidate."""
+        if trial.mode == "supernet":
+            return
         if trial.same_as is None:
             self._evaluations.setdefault(self._key(trial), []).append(trial.trial_id)
         if trial.mode != "proxy":
@@ -152,6 +156,8 @@ class Originals:
 
     def forget(self, trial: Trial) -> None:
         """Let what a cancelled trial should have evaluated be evaluated by another."""
+        if trial.mode == "supernet":
+            return
         if trial.same_as is None:
             self._evaluations[self._key(trial)].remove(trial.trial_id)
         if trial.mode == "proxy":

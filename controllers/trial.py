@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from search_spaces.candidate import Candidate
+
+if TYPE_CHECKING:
+    from search_spaces.space import Space
 
 Mode = Literal["train", "supernet", "evaluate", "proxy", "retrain"]
 Inherit = Literal["none", "weights", "all"]
@@ -48,7 +51,7 @@ class Trial:
 
     Args:
         trial_id: `t000042`, counted in ask order; never changes, however often the trial is started.
-        candidate: What to evaluate.
+        candidate: What to evaluate; empty for a supernet, which leaves all decisions open.
         seed: Seed of everything random in the trial, derived from the root seed and `trial_id`.
         fidelity: Number of reports to run to.
         parent_id: The trial whose weights this one starts from.
@@ -80,6 +83,10 @@ class Trial:
     def number(self) -> int:
         """Place in ask order, from 0."""
         return int(self.trial_id[1:])
+
+    def spec(self, space: Space) -> Any:
+        """Return what is trained: the realized candidate, or the whole template for a supernet."""
+        return space.template if self.mode == "supernet" else space.realize(self.candidate)
 
     def to_data(self) -> dict[str, Any]:
         """Return a JSON-able dict, the inverse of `from_data`."""

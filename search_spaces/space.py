@@ -32,7 +32,7 @@ class Space:
         self._roots: tuple[Point, ...] = compile_points(template)
         self._build: Builder | None = None
         self._fingerprint: str | None = None
-        self._overridden: dict[str, tuple[tuple[str, Spec], ...]] = {}
+        self._own: dict[str, tuple[tuple[str, Spec], ...]] = {}
 
     def walk(self) -> Walk:
         """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
@@ -178,7 +178,7 @@ class Space:
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
         values = dict(candidate)
-        for prefix, spec in self._overriding("canonical"):
+        for prefix, spec in self._with_own("canonical"):
             if not (below := _below(prefix, values)):
                 continue
             changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
@@ -193,18 +193,19 @@ class Space:
         unless a spec of the template has such features; equivalent candidates have the same.
         """
         found: list[str] = []
-        for prefix, spec in self._overriding("path_features"):
+        for prefix, spec in self._with_own("path_features"):
             if below := _below(prefix, candidate):
                 found += [f"{prefix}{feature}" for feature in spec.path_features(below)]
         return tuple(sorted(found))
 
-    def _overriding(self, method: str) -> tuple[tuple[str, Spec], ...]:
-        """The specs of the template with a method of their own, each behind the prefix of its decisions."""
-        if method not in self._overridden:
-            own = getattr(Spec, method)
-            found = ((path, spec) for path, spec in specs(self.template) if getattr(type(spec), method) is not own)
-            self._overridden[method] = tuple((join(path, "_")[:-1], spec) for path, spec in found)
-        return self._overridden[method]
+    def _with_own(self, method: str) -> tuple[tuple[str, Spec], ...]:
+        """Returns the specs of the template with a method of their own, each behind the prefix of its decisions."""
+        if method not in self._own:
+            own = [
+                found for found in specs(self.template) if getattr(type(found[1]), method) is not getattr(Spec, method)
+            ]
+            self._own[method] = tuple((join(path, "_")[:-1], spec) for path, spec in own)
+        return self._own[method]
 
     @property
     def fingerprint(self) -> str:

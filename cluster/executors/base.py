@@ -12,7 +12,7 @@ import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -87,6 +87,7 @@ class Shared:
         device: A torch device.
         threads: Torch threads of a trial.
         common: Where trials leave what others find, and the seed of the search.
+        updater: Makes what learns the architecture in a `supernet` trial, for a controller that has one.
     """
 
     task: Task
@@ -95,6 +96,7 @@ class Shared:
     device: str = "cpu"
     threads: int = 1
     common: Common = ALONE
+    updater: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -276,9 +278,13 @@ class TrialRun:
             threads=self._shared.threads,
             common=self._shared.common,
             candidate=trial.candidate,
+            updater=self._updater(),
         )
-        spec = self._shared.space.realize(trial.candidate)
-        return iter(self._shared.task.run(spec, context, self._shared.data))
+        return iter(self._shared.task.run(trial.spec(self._shared.space), context, self._shared.data))
+
+    def _updater(self) -> Any:
+        make = self._shared.updater
+        return make() if make is not None and self.assignment.trial.mode == "supernet" else None
 
     @contextlib.contextmanager
     def _captured(self) -> Iterator[None]:

@@ -122,7 +122,7 @@ class Task(Spec):
         """Runs a trial, from its checkpoint where it has one, and yields its reports as they come due.
 
         Args:
-            spec: The realized candidate.
+            spec: The realized candidate; in mode `supernet` the template.
             trial: What to do with it.
             data: What `open` returned.
 
@@ -155,15 +155,19 @@ class Task(Spec):
         """
         return None
 
-    def refuse_mode(self, trial: TrialContext) -> None:
-        """Refuses a mode other than training.
+    def refuse_mode(self, trial: TrialContext, modes: tuple[str, ...] = ("train", "retrain")) -> None:
+        """Refuses a mode that this task cannot do.
+
+        Args:
+            trial: What is asked for.
+            modes: What it can do.
 
         Raises:
-            SpecError: This task cannot do what the trial asks for.
+            SpecError: The trial asks for another one.
         """
-        if trial.mode not in ("train", "retrain"):
+        if trial.mode not in modes:
             kind = getattr(self, "kind", type(self).__name__)
-            raise SpecError(f"task {kind} cannot run this mode", trial.mode, "train, retrain", "mode")
+            raise SpecError(f"task {kind} cannot run this mode", trial.mode, ", ".join(modes), "mode")
 
 
 def compiler() -> str | None:

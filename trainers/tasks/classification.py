@@ -83,19 +83,29 @@ class Classification(Task):
         return costs(spec.architecture, shape)
 
     def run(self, spec: Classifier, trial: TrialContext, data: ImageSet) -> Iterator[Report]:
-        """Trains on the training part, judges on the validation part; a `proxy` only looks at a few images."""
+        """Trains on the training part, judges on the validation part; in mode `supernet` all choices at once.
+
+        A `proxy` only looks at a few images.
+        """
         from trainers.learners.classification import ClassificationLearner
         from trainers.loop import train
         from trainers.proxies import score
 
         if trial.mode == "proxy":
             return score(spec, trial, data)
-        self.refuse_mode(trial)
+        self.refuse_mode(trial, ("train", "retrain", "supernet"))
+        kind: type[ClassificationLearner] = ClassificationLearner
+        training: Any = None
+        if trial.mode == "supernet":
+            from trainers.bilevel import Bilevel
+            from trainers.learners.supernet import SupernetLearner
+
+            kind, training = SupernetLearner, Bilevel
 
         def make() -> ClassificationLearner:
-            return ClassificationLearner(spec, data, trial.seed, trial.device, trial.common)
+            return kind(spec, data, trial.seed, trial.device, trial.common)
 
-        return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
+        return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every, training)
 
     def final_test(self, spec: Classifier, checkpoint: str, data: ImageSet) -> dict[str, float]:
         """Returns loss, accuracy and average multiply-adds on the test part."""

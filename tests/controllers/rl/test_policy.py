@@ -207,7 +207,7 @@ def test_listing_controllers_does_not_import_torch() -> None:
         "print(*kinds(ControllerConfig), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["random", "reinforce", "False"]
+    assert done.stdout.split() == ["ppo", "random", "reinforce", "uniform", "False"]
 
 
 def test_steps_that_leave_nothing_to_choose_are_scored_as_certain() -> None:
