@@ -353,7 +353,7 @@ class Driver:
         static = self._static.pop(entry.trial.trial_id, None)
         if static is None:
             static = self._measure(entry) if failure is None else {}
-        if failure is None and self._show is not None and entry.counted and entry.trial.mode != "supernet":
+        if failure is None and self._show is not None and entry.trial.mode not in ("supernet", "proxy"):
             self._show(entry.trial.trial_id, entry.trial.spec(self.controller.space))
         status = status_of(entry) if failure is None else Status.FAILED
         reason = None if failure is None else failure.reason
