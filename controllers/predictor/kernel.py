@@ -74,7 +74,8 @@ class Prepared:
         if self._apart is None:
             return decisions
         share = _share(theta)
-        return share * decisions + (1.0 - share) * np.exp(-self._apart / np.exp(theta[-3]))
+        found: Array = share * decisions + (1.0 - share) * np.exp(-self._apart / np.exp(theta[-3]))
+        return found
 
     def gradients(self, theta: Array, weights: Array) -> Array:
         """Return sum_ij weights_ij dk_ij / dtheta for every hyper-parameter but the noise.

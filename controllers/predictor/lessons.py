@@ -38,6 +38,8 @@ class Lessons:
 
     def __init__(self) -> None:
         self._all: list[Lesson] = []
+        self._scores: list[float] = []
+        self._complete: list[bool] = []
         self._ranking: list[tuple[float, int]] = []
 
     def __len__(self) -> int:
@@ -53,6 +55,8 @@ class Lessons:
         if lesson.complete:
             insort(self._ranking, (-lesson.score, len(self._all)))
         self._all.append(lesson)
+        self._scores.append(lesson.score)
+        self._complete.append(lesson.complete)
 
     def best(self, n: int) -> list[Lesson]:
         """Return the n best that are complete, the earliest of equals first."""
@@ -82,8 +86,7 @@ class Lessons:
         return [self._all[i].candidate for i in picked], values[picked]
 
     def _values(self) -> Array:
-        scores = np.array([lesson.score for lesson in self._all])
-        complete = np.array([lesson.complete for lesson in self._all])
+        scores, complete = np.array(self._scores), np.array(self._complete)
         known = scores[complete]
         worst = known.min() - ((known.max() - known.min()) / 10 or 1.0)
         return warped(np.where(complete, scores, np.clip(scores, worst, np.median(known))))
