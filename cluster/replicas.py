@@ -101,7 +101,7 @@ class RayReplicas:
         import ray
 
         for actor in self._actors:
-            ray.kill(actor)
+            ray.kill(actor)  # type: ignore[arg-type]
         self._actors = []
 
     def _asked(self, name: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any] | None:

@@ -70,7 +70,7 @@ class Bilevel(Training):
     def evaluate(self) -> dict[str, float]:
         """Returns the validation figures of what the updater chooses, and its own."""
         self.updater.before_evaluation(self.network)
-        found = super().evaluate() | self.updater.figures()
+        found: dict[str, float] = {**super().evaluate(), **self.updater.figures()}
         self.stopped = self.stopped or self.updater.stopped
         return found
 

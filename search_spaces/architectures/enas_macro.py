@@ -84,7 +84,7 @@ class EnasMacro(Shareable):
 
     def width(self, stage: int) -> int:
         """Returns the channels of a stage."""
-        return self.channels * self.growth**stage
+        return int(self.channels * self.growth**stage)
 
     def halved(self, stage: int) -> tuple[int, ...]:
         """Returns the numbers of the maps that are halved before a stage, 1 or 2: those that are read afterwards."""

@@ -40,13 +40,13 @@ class Edge(NamedTuple):
     """An edge that has an effect on the output of its cell.
 
     Args:
-        index: Its place in `edges`.
+        place: Its place in `edges`.
         target: The node that it adds to.
         source: The node that it reads.
         operation: What it does, never `none`.
     """
 
-    index: int
+    place: int
     target: int
     source: int
     operation: str
@@ -195,7 +195,10 @@ def _form(edges: Sequence[str]) -> Hashable:
     alike: dict[Any, list[int]] = {}
     for term in sorted(range(1, len(looks)), key=lambda term: repr(looks[term])):
         alike.setdefault(looks[term], []).append(term)
-    return min(_numbered(terms, sums[OUTPUT], order) for order in product(*map(permutations, alike.values())))
+    found: Hashable = min(
+        _numbered(terms, sums[OUTPUT], order) for order in product(*map(permutations, alike.values()))
+    )
+    return found
 
 
 def _numbered(terms: list[tuple[str, Counter[int]]], output: Counter[int], order: Sequence[Sequence[int]]) -> Any:
@@ -233,9 +236,9 @@ def _cell_graph(live: tuple[Edge, ...], shape: Shape, channels: int) -> Graph:
         for edge in live:
             if edge.target == target and edge.operation != "skip_connect":
                 nodes.append(
-                    Node(f"edge {edge.index}", edge.operation, edge.operation, shape, params.get(edge.operation, 0))
+                    Node(f"edge {edge.place}", edge.operation, edge.operation, shape, params.get(edge.operation, 0))
                 )
-                edges += [(f"node {edge.source}", f"edge {edge.index}"), (f"edge {edge.index}", f"node {target}")]
+                edges += [(f"node {edge.source}", f"edge {edge.place}"), (f"edge {edge.place}", f"node {target}")]
             elif edge.target == target:
                 edges.append((f"node {edge.source}", f"node {target}"))
         nodes.append(Node(f"node {target}", "sum", f"node {target}: sum", shape))

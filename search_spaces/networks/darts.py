@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -111,8 +111,9 @@ class DartsCellNetwork(nn.Module):
     def forward(self, before: Tensor, last: Tensor) -> Tensor:
         """Returns the cell's output for the outputs of the two cells before it."""
         maps = self.inputs(before, last)
-        for (low, high), (first, second) in zip(self.sources, self.nodes, strict=True):  # type: ignore[misc]
-            maps.append(first(maps[low]) + second(maps[high]))
+        pair: Any
+        for (low, high), pair in zip(self.sources, self.nodes, strict=True):
+            maps.append(pair[0](maps[low]) + pair[1](maps[high]))
         return torch.cat(maps[2:], dim=1)
 
 
@@ -124,7 +125,7 @@ class CifarStem(nn.Sequential):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the two inputs of the first cell, which are one."""
-        x: Tensor = super().forward(image)
+        x: Tensor = super().forward(image)  # type: ignore[no-untyped-call]
         return x, x
 
 

@@ -95,6 +95,7 @@ class RelaxedCell(nn.Module):
         dilation 2 is a plain one. Dilated convolutions stay in phases until their sum.
         """
         groups: dict[bool, list[tuple[Tensor, nn.BatchNorm2d | None, int, int]]] = {False: [], True: []}
+        raw: Any
         for source, edge, k in used:
             name, modules = self.primitives[k], self.edges[edge]
             found, norm, split = maps[source].raw(name, modules[name] if name in modules else None)  # type: ignore[operator, index]
@@ -102,8 +103,8 @@ class RelaxedCell(nn.Module):
         sums = []
         for split, members in groups.items():
             if members:
-                found, norms, edges, options = zip(*members, strict=True)
-                one = mixed(mixture[list(edges), list(options)], found, norms)
+                raw, norms, edges, options = zip(*members, strict=True)
+                one = mixed(mixture[list(edges), list(options)], raw, norms)
                 sums.append(joined(one) if split else one)
         return sums[0] if len(sums) == 1 else sums[0] + sums[1]
 

@@ -53,7 +53,7 @@ class MacroLayerModule(nn.Module):
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
         """Returns the layer's map for the map before and those of skips, all (N, C, H, W)."""
         out: Tensor = self.operation(x)
-        return out if self.join is None else self.join(torch.cat([*skips, out], dim=1))  # type: ignore[no-any-return]
+        return out if self.join is None else self.join(torch.cat([*skips, out], dim=1))
 
 
 def _layer(spec: EnasMacro, i: int) -> MacroLayerModule:

@@ -22,7 +22,7 @@ def mixed(weights: Tensor, maps: Sequence[Tensor], norms: Sequence[nn.BatchNorm2
         norms: Their batch norms without scale and shift, whose running figures are brought up to date; None: the map
             is taken as it is.
     """
-    out: Tensor = _Mixed.apply(weights, list(norms), *maps)
+    out: Tensor = _Mixed.apply(weights, list(norms), *maps)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -49,12 +49,13 @@ class _Mixed(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         weights, *saved = ctx.saved_tensors
         maps, figures = saved[: len(ctx.eps)], iter(saved[len(ctx.eps) :])
         gradient = gradient.contiguous(memory_format=_layout(maps[0]))
-        of_weights, of_maps = [], []
+        of_weights: list[Any] = []
+        of_maps: list[Any] = []
         learns = ctx.needs_input_grad[0]
         for i, (weight, eps, x) in enumerate(zip(weights.unbind(), ctx.eps, maps, strict=True)):
             needed = ctx.needs_input_grad[2 + i]
@@ -78,6 +79,7 @@ class _Mixed(torch.autograd.Function):
 
 def _figures(norm: nn.BatchNorm2d, x: Tensor) -> tuple[Tensor, Tensor]:
     """Returns mean and one over the deviation of each channel, and brings the running figures up to date."""
+    assert norm.momentum is not None
     mean, variance = torch.batch_norm_update_stats(x, norm.running_mean, norm.running_var, norm.momentum)
     return mean, (variance + norm.eps).rsqrt()
 
@@ -98,13 +100,13 @@ def phases(x: Tensor) -> Tensor:
 
 
 def _split(x: Tensor) -> Tensor:
-    return x.unflatten(2, (-1, 2)).unflatten(4, (-1, 2))
+    return torch.unflatten(torch.unflatten(x, 2, (-1, 2)), 4, (-1, 2))
 
 
 def joined(x: Tensor) -> Tensor:
     """Returns the maps (N, C, H, W) whose phases are `x`: the inverse of `phases`."""
     n, c, height, width = x.shape
-    found = x.view(2, 2, n // 4, c, height, width) if x.is_contiguous() else x.unflatten(0, (2, 2, -1))
+    found = x.view(2, 2, n // 4, c, height, width) if x.is_contiguous() else torch.unflatten(x, 0, (2, 2, -1))
     return (
         found.permute(2, 3, 4, 0, 5, 1).reshape(n // 4, c, 2 * height, 2 * width).contiguous(memory_format=_layout(x))
     )

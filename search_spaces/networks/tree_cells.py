@@ -50,7 +50,7 @@ class TreeLayer(nn.Module):
 
     def forward(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Returns the outputs (N, T, hidden) for `x` (N, T, inputs), and the state (h, c)."""
-        products = F.linear(x, self.weight_input).unflatten(2, (self.base, -1))
+        products = torch.unflatten(F.linear(x, self.weight_input), 2, (self.base, -1))
         if x.is_meta:  # where shapes alone are asked for, and each step would take as long as with numbers
             out = products.new_empty(*products.shape[:2], products.shape[3])
             return out, (out[:, -1], out[:, -1])
@@ -61,7 +61,7 @@ class TreeLayer(nn.Module):
             h, c = (part.to(products.dtype) for part in state)
         outputs = []
         for start in range(0, len(given), self.base):
-            before = F.linear(h, self.weight_hidden).unflatten(1, (self.base, -1)).unbind(1)
+            before = torch.unflatten(F.linear(h, self.weight_hidden), 1, (self.base, -1)).unbind(1)
             h, c = self._step(given[start : start + self.base], before, c)
             outputs.append(h)
         return torch.stack(outputs, 1), (h, c)
