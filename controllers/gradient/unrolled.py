@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 SCALE = 0.01
 """The step of the finite difference is this over the norm of the gradient, as in the paper."""
@@ -35,6 +36,8 @@ def unrolled_gradient(
     Deviation: Running figures of batch norms see the steps to both sides, as those of the weights' own network do in
         the authors' code, and the step ahead too, which there belongs to a copy.
     """
+    import torch
+
     weights, ahead, rates = _planned(optimizer)
     before = [weight.detach().clone() for weight in weights]
     gradients = _grad(weight_loss(), weights)
@@ -80,4 +83,6 @@ def _planned(optimizer: Any) -> tuple[list[Tensor], list[Tensor], list[float]]:
 
 def _grad(loss: Tensor, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Returns the gradient to each value, zeros where the loss does not depend on it."""
+    import torch
+
     return torch.autograd.grad(loss, list(values), materialize_grads=True)

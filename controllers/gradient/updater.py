@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from controllers.gradient.controller import DartsConfig, GdasConfig, GradientConfig
 from controllers.gradient.monitor import entropy, skip_ratio
 from controllers.gradient.unrolled import unrolled_gradient
 from search_spaces.relax import Logits, Relaxable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class GradientUpdater:
 
     def start(self, network: Any, seed: int) -> None:
         """Takes the supernet."""
+        import torch
+
         self._network = network
         self._names = tuple(network.logits)
         self.logits: tuple[Tensor, ...] = tuple(network.logits.values())
@@ -86,6 +90,8 @@ class GradientUpdater:
 
         Paper: Liu et al., 2019, arXiv 1806.09055, section 2.3: xi = 0, the first order approximation.
         """
+        import torch
+
         with frozen(moment.network.parameters()):
             loss, _ = moment.loss(moment.held_out())
             if not loss.requires_grad:  # `none` was sampled on every edge into the last cell
@@ -98,6 +104,8 @@ class GradientUpdater:
 
     def figures(self) -> Mapping[str, float]:
         """Returns loss, skips and entropy since the last report, and warns once of a collapse."""
+        import torch
+
         logits = self._numbers()
         skips = skip_ratio(self.architecture, logits)
         collapsed = skips > self.config.skip_limit
@@ -199,6 +207,8 @@ def gumbel(logits: Tensor, temperature: float, generator: torch.Generator) -> Te
         temperature: Of the softmax that gives the gradient.
         generator: On the CPU.
     """
+    import torch
+
     uniform = torch.rand(logits.shape, generator=generator, dtype=torch.float64).clamp_(min=1e-12)
     noise = (-(-uniform.log()).log()).to(logits)
     soft = ((logits.log_softmax(dim=-1) + noise) / temperature).softmax(dim=-1)
@@ -207,6 +217,8 @@ def gumbel(logits: Tensor, temperature: float, generator: torch.Generator) -> Te
 
 def one_hot(scores: Tensor, like: Tensor) -> Tensor:
     """Returns 1 at the greatest score of each row, and 0 elsewhere."""
+    import torch
+
     return torch.zeros_like(like).scatter_(-1, scores.argmax(dim=-1, keepdim=True), 1.0).detach()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr
 
 from controllers.predictor.features import Array
 
@@ -18,6 +17,8 @@ def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
 
     Paper: Jones, Schonlau & Welch, 1998, equation 15.
     """
+    from scipy.special import ndtr
+
     u = (mean - best) / deviation
     found: Array = (mean - best) * ndtr(u) + deviation * np.exp(-0.5 * u * u) / np.sqrt(2.0 * np.pi)
     return found

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.spatial.distance import cdist
 
 from search_spaces.candidate import Candidate
 from search_spaces.domains import Categorical, Subset
@@ -66,6 +64,8 @@ class Rows:
             other: m candidates.
             scales: (b,).
         """
+        from scipy.spatial.distance import cdist
+
         found: Array = cdist(self.numbers / scales, other.numbers / scales, "sqeuclidean")
         return found
 
@@ -83,6 +83,8 @@ class Rows:
         return int(self._indices.max(initial=-1)) + 1
 
     def _paths(self, width: int) -> Any:
+        from scipy import sparse
+
         shape = (len(self), width)
         return sparse.csr_array((np.ones(len(self._indices)), self._indices, self._ends), shape=shape)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from copy import copy
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
 
 from controllers.predictor.features import Array, Rows
 from controllers.predictor.kernel import NOISE, Kernel, Prepared
@@ -31,6 +29,8 @@ class Posterior:
     """
 
     def __init__(self, kernel: Kernel, theta: Array, rows: Rows, values: Array) -> None:
+        from scipy.linalg import cho_solve
+
         self._kernel, self._theta = kernel, theta
         self._told = rows
         self._awaited: Rows | None = None
@@ -57,6 +57,8 @@ class Posterior:
         return other
 
     def _await(self, rows: Rows) -> None:
+        from scipy.linalg import solve_triangular
+
         self._awaited = rows
         cross = self._kernel.between(self._theta, self._told, rows)
         below = solve_triangular(self._factor, cross, lower=True, check_finite=False)
@@ -67,6 +69,8 @@ class Posterior:
 
     def predict(self, rows: Rows) -> tuple[Array, Array]:
         """Return mean and standard deviation of the values of m candidates, without noise, (m,) each."""
+        from scipy.linalg import solve_triangular
+
         cross = self._kernel.between(self._theta, self._told, rows)
         mean = self._weights @ cross
         if self._awaited is not None:
@@ -78,14 +82,16 @@ class Posterior:
 
 def _factored(matrix: Array) -> Array:
     """The Cholesky factor; where rounding has left the matrix not positive definite, with more noise."""
+    from scipy.linalg import cholesky
+
     more = NOISE * np.eye(len(matrix))
     for factor in (0.0, 1.0, 1e2, 1e4):
         try:
             found: Array = cholesky(matrix + factor * more, lower=True, check_finite=False)
             return found
-        except LinAlgError:
+        except np.linalg.LinAlgError:
             continue
-    raise LinAlgError(f"{len(matrix)} candidates have a kernel that is not positive definite")
+    raise np.linalg.LinAlgError(f"{len(matrix)} candidates have a kernel that is not positive definite")
 
 
 def _bordered(factor: Array, below: Array, corner: Array) -> Array:
@@ -108,6 +114,8 @@ def fit(kernel: Kernel, theta: Array, rows: Rows, values: Array) -> Array:
         rows: The candidates that were told.
         values: What each was worth, standardized, (n,).
     """
+    from scipy.optimize import minimize
+
     prepared = kernel.prepared(rows, rows)
     bounds = kernel.bounds
     start = np.clip(theta, *np.array(bounds).T)
@@ -133,13 +141,15 @@ def cost(kernel: Kernel, theta: Array, prepared: Prepared, values: Array) -> tup
         prepared: The distances of the n candidates among one another.
         values: (n,).
     """
+    from scipy.linalg import cho_solve, cholesky
+
     n = len(values)
     matrix = prepared(theta)
     matrix[np.diag_indices_from(matrix)] += kernel.noise(theta)
     off = (theta - kernel.means) / kernel.spreads
     try:
         factor = cholesky(matrix, lower=True, check_finite=False)
-    except LinAlgError:
+    except np.linalg.LinAlgError:
         return 1e10, np.zeros_like(theta)
     inverse = cho_solve((factor, True), np.eye(n), check_finite=False)
     weights = inverse @ values

@@ -6,7 +6,6 @@ from bisect import insort
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from controllers.predictor.features import Array
 from search_spaces.candidate import Candidate
@@ -103,6 +102,8 @@ def warped(scores: Array) -> Array:
 
     Paper: Song et al., 2024, arXiv 2408.11527 (the half-rank warping of Vizier).
     """
+    from scipy.special import ndtri
+
     middle = float(np.median(scores))
     above = scores >= middle
     unit = float(np.sqrt(np.mean((scores[above] - middle) ** 2)))

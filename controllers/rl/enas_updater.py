@@ -6,11 +6,9 @@ Paper: Pham et al., 2018, arXiv 1802.03268, section 2.2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from controllers.rl.adam import Adam
 from controllers.rl.batch import Batch
@@ -20,6 +18,9 @@ from controllers.rl.policy import Policy, Sample, one_thread
 from search_spaces.share import Shareable
 from search_spaces.space import Space
 from search_spaces.views import from_tokens, to_flat
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Moment(Protocol):
@@ -57,6 +58,8 @@ class EnasUpdater:
 
     def start(self, network: Any, seed: int) -> None:
         """Takes the shared network."""
+        import torch
+
         self._network = network
         config = self.config
         self._generator = torch.Generator().manual_seed(seed)
@@ -90,11 +93,15 @@ class EnasUpdater:
         self._network.choose(self.space.realize(sample.candidate))
 
     def _accuracy(self, sample: Sample, moment: Moment) -> float:
+        import torch
+
         self._choose(sample)
         with torch.no_grad():
             return float(moment.loss(moment.held_out())[1]["accuracy"])
 
     def _step(self, moment: Moment) -> None:
+        import torch
+
         samples = [self._sample() for _ in range(self.config.samples)]
         accuracies = [self._accuracy(sample, moment) for sample in samples]
         with one_thread():
@@ -118,6 +125,8 @@ class EnasUpdater:
 
         Paper: Pham et al., 2018, arXiv 1802.03268, section 3.2.
         """
+        import torch
+
         chance, layers = self.policy.chances(batch)
         if layers == 0:
             return torch.zeros(())
@@ -153,6 +162,8 @@ class EnasUpdater:
 
     def state_dict(self) -> dict[str, Any]:
         """Returns policy, moments of Adam, baseline, generator, best path, and what is not reported yet."""
+        import torch
+
         adam = self._adam.get_state()
         return {
             "policy": {name: weight.detach().clone() for name, weight in self.policy.parameters.items()},

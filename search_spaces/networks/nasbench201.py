@@ -47,14 +47,14 @@ class NasBench201Cell(nn.Module):
     def __init__(self, live: tuple[Edge, ...], channels: int) -> None:
         super().__init__()
         self.live = live
-        self.edges = nn.ModuleDict({str(edge.index): operation(edge.operation, channels) for edge in live})
+        self.edges = nn.ModuleDict({str(edge.place): operation(edge.operation, channels) for edge in live})
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the output (N, C, H, W) for the map `x` (N, C, H, W)."""
         nodes: dict[int, Tensor] = {0: x}
         for edge in self.live:
             source = nodes[edge.source] if edge.source in nodes else x.mul(0.0)
-            out = self.edges[str(edge.index)](source)
+            out = self.edges[str(edge.place)](source)
             nodes[edge.target] = nodes[edge.target] + out if edge.target in nodes else out
         return nodes[3] if 3 in nodes else x.mul(0.0)  # the product keeps what comes before within reach of gradients
 

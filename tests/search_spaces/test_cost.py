@@ -66,7 +66,7 @@ def test_every_reference_agrees_with_torchs_counter(name):
     with torch.device("meta"):
         network = architecture.build(shape, outputs).eval()
         with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, *shape))
+            network(torch.zeros(1, *shape, dtype=getattr(network, "input_dtype", torch.float32)))
     found = cost(architecture, shape, outputs)
     assert 2 * found.macs == counter.get_total_flops()
     aux = {name for name, _ in network.named_parameters() if name.startswith("aux.")}

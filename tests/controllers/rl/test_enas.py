@@ -10,7 +10,7 @@ from controllers.state import decode, difference, encode
 from controllers.trial import Outcome, Status
 from search_spaces.architectures.chain import chain
 from search_spaces.architectures.enas_macro import enas_macro
-from search_spaces.domains import Float
+from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
 from search_spaces.views import to_flat
@@ -55,7 +55,7 @@ def test_a_cut_search_goes_on():
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        ({"net": NET, "lr": Float(0.1, 1.0)}, "decides one architecture and nothing else; got 'lr'"),
+        ({"net": NET, "lr": Categorical((0.1, 1.0))}, "decides one architecture and nothing else; got 'lr'"),
         ({"net": chain(3)}, "weights are shared within one architecture; got 'none'"),
         ({"a": NET, "b": NET}, "weights are shared within one architecture; got 'a, b'"),
     ],

@@ -133,7 +133,7 @@ def _outputs(
     seen = dict.fromkeys(weights, 0)
     for edge in cell.live:
         if edge.operation in weights:
-            module = cell.edges[str(edge.index)]
+            module = cell.edges[str(edge.place)]
             module.load_state_dict(weights[edge.operation][order[edge.operation][seen[edge.operation]]])
             seen[edge.operation] += 1
     with torch.no_grad():
@@ -148,7 +148,7 @@ def _same_function(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
     weights = {C1: [], C3: []}
     for edge in cells[0].live:
         if edge.operation in weights:
-            module = cells[0].edges[str(edge.index)]
+            module = cells[0].edges[str(edge.place)]
             torch.nn.init.normal_(module[2].weight)
             torch.nn.init.normal_(module[2].bias)
             weights[edge.operation].append({name: value.clone() for name, value in module.state_dict().items()})
@@ -187,7 +187,7 @@ def test_what_the_authors_join_and_is_another_function(space):
 
 def test_dead_edges_are_not_built():
     spec = NasBench201(edges=(C3, C3, C3, SKIP, NONE, NONE))
-    assert [edge.index for edge in spec.live_edges()] == [3]
+    assert [edge.place for edge in spec.live_edges()] == [3]
     assert cost(spec, (3, 32, 32), 10).params == 73_306
 
 

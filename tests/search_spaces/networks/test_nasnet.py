@@ -48,6 +48,8 @@ def test_networks_of_the_space_train_and_cost_what_torch_counts(seed, fields, im
     ]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_it_can_be_exported():
     assert_exports(SMALL.build((3, 16, 16), 5), torch.randn(2, 3, 16, 16))
 
