@@ -6,9 +6,10 @@ import torch
 
 from search_spaces.architectures.enas_macro import enas_macro
 from search_spaces.architectures.enas_micro import enas_micro
+from search_spaces.errors import SpecError
 from search_spaces.space import Space
 
-SPACES = {"macro": enas_macro(4, channels=4, growth=2), "micro": enas_micro(2, repeats=1, filters=2)}
+SPACES = {"macro": enas_macro(4, channels=4, growth=2), "micro": enas_micro(3, repeats=1, filters=2)}
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -58,3 +59,8 @@ def test_running_without_a_choice_is_refused():
     shared = SPACES["macro"].share((2, 8, 8), 5)
     with pytest.raises(RuntimeError, match="`choose` it first"):
         shared(torch.zeros(1, 2, 8, 8))
+
+
+def test_cells_of_two_blocks_are_refused():
+    with pytest.raises(SpecError, match="^normal: cells that share weights have 1 block, or 3 and more; got 2"):
+        enas_micro(2, repeats=1, filters=2).share((2, 8, 8), 5)
