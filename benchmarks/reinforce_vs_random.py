@@ -24,7 +24,7 @@ from benchmarks.record import keep
 from controllers.base import ControllerConfig, make_controller
 from controllers.objective import Objective
 from controllers.random_search import RandomConfig
-from controllers.rl.controller import ReinforceConfig
+from controllers.rl.reinforce import ReinforceConfig
 from controllers.state import make_generator
 from controllers.trial import Outcome, Status
 from search_spaces.architectures.chain import chain

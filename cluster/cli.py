@@ -61,6 +61,24 @@ def resume(
 
 
 @app.command()
+def retrain(
+    name: Name,
+    trial: Annotated[str | None, typer.Option(metavar="ID", help="A trial of it; without it the best.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="PATH=VALUE", help="Change what is trained, or for how long."),
+    ] = None,
+    address: Address = None,
+    storage: Storage = "runs",
+    tracking: Tracking = None,
+) -> int:
+    """Train what a search has found from scratch, larger and longer where told."""
+    from cluster.commands import run
+
+    return run.retrain(name, trial, sets or [], address, storage, tracking)
+
+
+@app.command()
 def stop(name: Name, storage: Storage = "runs", tracking: Tracking = None) -> int:
     """Stop a search that runs; its state is saved."""
     from cluster.commands import run

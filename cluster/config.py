@@ -14,6 +14,7 @@ from cluster import searchfile
 from controllers.base import ControllerConfig
 from controllers.objective import Constraint, Objective
 from controllers.pruners import PrunerConfig
+from controllers.warm_start import WarmStart
 from search_spaces.errors import SpecError, nearest
 from search_spaces.space import Space
 from search_spaces.spec import Spec
@@ -83,6 +84,7 @@ class SearchConfig(Spec):
         space: The template as plain data, as the file writes it.
         controller: Who chooses.
         pruner: Who stops trials early; None: nobody.
+        warm_start: Which candidates are evaluated first; None: those that the controller proposes.
         budget: How much it may spend.
         objectives: What is better; the first decides `best`.
         constraints: What a candidate must keep to.
@@ -101,6 +103,7 @@ class SearchConfig(Spec):
     space: dict[str, Any] | list[Any]
     controller: ControllerConfig
     pruner: PrunerConfig | None = None
+    warm_start: WarmStart | None = None
     budget: Budget
     objectives: Annotated[tuple[Objective, ...], Field(min_length=1)]
     constraints: tuple[Constraint, ...] = ()
@@ -131,6 +134,16 @@ class SearchConfig(Spec):
             for number, metric in enumerate(metrics):
                 if known and metric not in known:
                     raise unknown_metric(metric, known).at(section, number, "metric")
+        if self.warm_start is not None:
+            self._check_proxy(self.warm_start.proxy)
+
+    def _check_proxy(self, proxy: str) -> None:
+        if "proxy" not in self.task.pooled:
+            kind = getattr(self.task, "kind", type(self.task).__name__)
+            raise SpecError("a warm start needs a task with proxies", kind, "classification, or null", "warm_start")
+        known = [name for name in self.task.metrics() if name.startswith(("proxy/", "cost/"))]
+        if proxy not in known:
+            raise unknown_metric(proxy, known).at("warm_start", "proxy")
 
     @property
     def fidelity(self) -> int:

@@ -6,13 +6,15 @@ no thread. Every record is written before anything acts on it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from cluster.backlog import Backlog
 from cluster.checkpoints import Checkpoints
 from cluster.config import SearchConfig
 from cluster.executors.base import Answer, Assignment, Failure, Halt
@@ -84,14 +86,14 @@ class Driver:
         self._node = node
         self._show = show
         self._devices = config.resources.workers * (config.resources.gpus or 1.0)
-        self._queue: deque[str] = deque()
-        self._retries: deque[str] = deque()
+        self._backlog = Backlog(ledger, config.task.pooled, config.budget.trials, config.lookahead)
         self._running: dict[str, int] = {}
         self._followers: dict[str, list[str]] = {}
         self._static: dict[str, dict[str, float]] = {}
         self._deaths: Counter[str] = Counter()
         self._infeasible = 0
         self._dry = False
+        self._together = False
         self._halt: Halt | None = None
         self._ranking = Ranking(storage, controller, ledger, config.keep)
         self._adopt()
@@ -100,30 +102,51 @@ class Driver:
 
     def next_trial(self) -> Assignment | Answer:
         """Hand out an attempt to start now: first what an earlier start left, then what the controller proposes."""
+        found = self.next_trials(1)
+        return found if isinstance(found, Answer) else found[0]
+
+    def next_trials(self, n: int) -> list[Assignment] | Answer:
+        """Hand out at most n attempts to start now, all of one phase.
+
+        An attempt that is not its trial's first comes alone: it may be one that kills its process.
+        """
         until = time.monotonic() + ASK_SECONDS
-        while self._halt is None:
-            if self._retries:
-                return self._start(self.ledger[self._retries.popleft()])
-            if self.reason is None:
-                self._refill(until)
-            if self.reason is not None or self._halt is not None or not self._queue:
+        found: list[Assignment] = []
+        while self._halt is None and len(found) < n:
+            entry = self._head(until, n - len(found))
+            if entry is None or not self._backlog.due(entry) or (found and entry.attempt):
                 break
-            entry = self.ledger[self._queue.popleft()]
+            self._backlog.pop()
+            if entry.attempt:
+                return [self._start(entry)]
             if self._passes(entry):
-                return self._start(entry)
-            if self._pauses(until):
+                found.append(self._start(entry))
+            elif self._pauses(until):
                 break
-        return Answer.WAIT if self._running or self._halt is not None else Answer.DONE
+        return found or (Answer.WAIT if self._running or self._halt is not None else Answer.DONE)
+
+    def begin_phase(self) -> bool | None:
+        """Begin the phase of the next trial: until the next call, no trial of another is handed out."""
+        entry = self._head(time.monotonic() + ASK_SECONDS, 1)
+        self._backlog.phase = None if entry is None else self._backlog.pooled(entry)
+        return self._backlog.phase
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Take what came back at once as one: its records are synced together, before any of it is acted on."""
+        self._together = True
+        try:
+            with self._journal.together():
+                yield
+        finally:
+            self._together = False
+        self._settle()
 
     def on_report(self, trial_id: str, attempt: int, report: Report) -> Verdict:
         """Take a report: judge it, write it down.
 
-        A step that the journal has is not judged or written again: the first record stands.
-
-        Args:
-            trial_id: The trial.
-            attempt: Which of its attempts speaks; one that was given up is told to stop.
-            report: What it says.
+        A step that the journal has is not judged or written again: the first record stands. An attempt that was given
+        up is told to stop.
         """
         if self._running.get(trial_id) != attempt:
             return Verdict.STOP
@@ -144,31 +167,20 @@ class Driver:
             verdict=str(verdict),
             checkpoint=report.checkpoint,
             done=report.done,
+            **({} if report.payload is None else {"payload": report.payload}),
         )
         if report.checkpoint is not None:
             self.checkpoints.reported(trial_id, report.checkpoint)
         return verdict
 
     def on_end(self, trial_id: str, attempt: int, failure: Failure | None = None) -> None:
-        """Take the end of an attempt and tell the controller what the trial was worth.
-
-        Args:
-            trial_id: The trial.
-            attempt: Which of its attempts ended; one that was given up is passed over.
-            failure: What the trial itself raised, if it did.
-        """
+        """Take the end of an attempt and tell the controller what the trial was worth."""
         if self._running.get(trial_id) == attempt:
             del self._running[trial_id]
             self._finish(self.ledger[trial_id], failure)
 
     def on_lost(self, trial_id: str, attempt: int, reason: str) -> None:
-        """Take the death of the process that ran an attempt: the trial goes on from its newest checkpoint.
-
-        Args:
-            trial_id: The trial.
-            attempt: Which of its attempts died.
-            reason: What is known of why.
-        """
+        """Take the death of the process that ran an attempt: the trial goes on from its newest checkpoint."""
         if self._running.get(trial_id) != attempt:
             return
         del self._running[trial_id]
@@ -178,16 +190,12 @@ class Driver:
         if entry.ended:
             self._finish(entry)
         elif self._deaths[trial_id] < DEATHS:
-            self._retries.append(trial_id)
+            self._backlog.add(entry)
         else:
             self._finish(entry, Failure(f"its process died {DEATHS} times; the last time: {reason}", "process died"))
 
     def tick(self) -> Halt | None:
-        """Do what is due by the clock; called often, so cheap when nothing is.
-
-        Returns:
-            Why running trials have to be dropped now, or None.
-        """
+        """Do what is due by the clock; called often, so cheap when nothing is."""
         limit = self.config.budget.seconds
         if self._halt is None and limit is not None and self.upkeep.seconds >= limit:
             self._halt = Halt.EXPIRED
@@ -207,22 +215,14 @@ class Driver:
             self.on_lost(trial_id, attempt, reason)
 
     def enqueue(self, candidate: dict[str, Any]) -> None:
-        """Have the controller hand out a candidate first.
-
-        Raises:
-            SpecError: It is no candidate of the space.
-        """
+        """Have the controller hand out a candidate of the space first."""
         chosen = self.controller.space.candidate(candidate)
         self.controller.enqueue(chosen)
         self.note("enqueued", candidate=chosen.to_json(), time=time.time())
         self._dry = False
 
     def close(self, halt: Halt | None) -> None:
-        """Settle why the search ends here; what is pending at an interruption stays pending.
-
-        Args:
-            halt: Why it was cut short, or None.
-        """
+        """Settle why the search ends here, cut short or not; what is pending at an interruption stays pending."""
         if halt is Halt.EXPIRED:
             for entry in list(self.ledger.pending()):
                 if entry.outcome is None:
@@ -241,7 +241,7 @@ class Driver:
         pending = list(self.ledger.pending())
         for entry in pending:
             if entry.trial.same_as is None and not entry.ended:
-                (self._retries if entry.attempt else self._queue).append(entry.trial.trial_id)
+                self._backlog.add(entry)
         self.checkpoints.sweep(self._kept() | {entry.trial.trial_id for entry in pending})
         for entry in pending:
             if entry.trial.same_as is not None:
@@ -253,9 +253,18 @@ class Driver:
 
     # How a trial begins.
 
-    def _refill(self, until: float) -> None:
-        """Ask until the queue holds one trial and the lookahead, or the controller has none now."""
-        while self._halt is None and not self._dry and (missing := self._missing()) > 0:
+    def _head(self, until: float, wanted: int) -> Entry | None:
+        """The trial to start next, when there is one now."""
+        if not self._backlog.again:
+            if self.reason is None:
+                self._refill(until, wanted)
+            if self.reason is not None or self._halt is not None:
+                return None
+        return self._backlog.first
+
+    def _refill(self, until: float, wanted: int) -> None:
+        """Ask until the queue holds as many trials as are wanted and the lookahead, or the controller has none now."""
+        while self._halt is None and not self._dry and (missing := self._backlog.missing(wanted)) > 0:
             began = time.perf_counter()
             trials = self.controller.ask(missing)
             self.upkeep.spent(time.perf_counter() - began)
@@ -264,12 +273,12 @@ class Driver:
                 self.note("asked", n=missing, trials=[trial.to_data() for trial in trials], time=time.time())
             for trial in trials:
                 if trial.same_as is None:
-                    self._queue.append(trial.trial_id)
+                    self._backlog.add(self.ledger[trial.trial_id])
                 else:
                     self._follow(self.ledger[trial.trial_id])
             if self._pauses(until):
                 break
-        if not self._queue and self._halt is None:
+        if not self._backlog.proposed and self._halt is None:
             self.reason = self._used_up()
 
     def _pauses(self, until: float) -> bool:
@@ -280,14 +289,9 @@ class Driver:
         self.tick()
         return self._halt is not None or (bool(self._running) and time.monotonic() >= until)
 
-    def _missing(self) -> int:
-        missing = 1 + self.config.lookahead - len(self._queue)
-        trials = self.config.budget.trials
-        return missing if trials is None else min(missing, trials - self.ledger.started - len(self._queue))
-
     def _used_up(self) -> str | None:
         """Why no trial will ever be started again, or None."""
-        if self._missing() <= 0:
+        if self._backlog.missing(1) <= 0:
             return "budget.trials"
         if self.controller.finished is None and not self._running:
             raise DriverError(f"controller {type(self.controller).__name__}: proposes nothing and waits for nothing")
@@ -322,7 +326,9 @@ class Driver:
         return False
 
     def _measure(self, entry: Entry) -> dict[str, float]:
-        return self._static_metrics(self.controller.space.realize(entry.trial.candidate))
+        """What is known of a candidate before it trains: of a supernet, which is none, nothing."""
+        trial = entry.trial
+        return {} if trial.mode == "supernet" else self._static_metrics(trial.spec(self.controller.space))
 
     def _start(self, entry: Entry) -> Assignment:
         trial = entry.trial
@@ -347,17 +353,22 @@ class Driver:
         static = self._static.pop(entry.trial.trial_id, None)
         if static is None:
             static = self._measure(entry) if failure is None else {}
-        if failure is None and self._show is not None:
-            self._show(entry.trial.trial_id, self.controller.space.realize(entry.trial.candidate))
+        if failure is None and self._show is not None and entry.trial.mode not in ("supernet", "proxy"):
+            self._show(entry.trial.trial_id, entry.trial.spec(self.controller.space))
         status = status_of(entry) if failure is None else Status.FAILED
         reason = None if failure is None else failure.reason
         outcome = make_outcome(entry, static, status, reason, self._devices)
         outcome = self._tell(entry, outcome, None if failure is None else failure.fingerprint)
+        if self.ledger.identical_failures >= IDENTICAL_FAILURES and not self.ledger.succeeded:
+            self._fail(f"{self.ledger.identical_failures} trials failed alike: {outcome.reason}")
+        if not self._together:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Do outside of this process what follows from what was told."""
         self._ranking.write()
         self.checkpoints.retain(self._kept())
         self.checkpoints.collect()
-        if self.ledger.identical_failures >= IDENTICAL_FAILURES and not self.ledger.succeeded:
-            self._fail(f"{self.ledger.identical_failures} trials failed alike: {outcome.reason}")
         self.upkeep.save_snapshot(self.controller)
 
     def _tell(self, entry: Entry, outcome: Outcome, fingerprint: str | None = None) -> Outcome:
@@ -375,7 +386,7 @@ class Driver:
 
     def _kept(self) -> set[str]:
         """Trials whose checkpoints stay: pending ones, parents still needed, the best."""
-        pending = (*self._running, *self._retries, *self._queue)
+        pending = (*self._running, *self._backlog)
         parents = (self.ledger[trial_id].trial.parent_id for trial_id in pending)
         return {trial_id for trial_id in (*pending, *parents) if trial_id} | self._ranking.kept()
 

@@ -8,6 +8,7 @@ written as `{"$float": "nan" | "inf" | "-inf"}`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -64,9 +65,9 @@ class Cursor:
 def encode(value: Mapping[str, Any]) -> bytes:
     """One line of the journal, its end included."""
     try:
-        text = _dump(value)
+        text = _ENCODER.encode(value)
     except ValueError:
-        text = _dump(_spell(value))
+        text = _ENCODER.encode(_spell(value))
     payload = text.encode()
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
 
@@ -80,10 +81,6 @@ def decode(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False, default=_plain)
-
-
 def _plain(value: Any) -> Any:
     """Numbers of numpy, and mappings that are no dict."""
     if hasattr(value, "item"):
@@ -91,6 +88,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"the journal holds JSON; got {type(value).__name__}: {value!r}")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain)
 
 
 def _spell(value: Any) -> Any:
@@ -130,6 +130,7 @@ class Journal:
         self._objects = 0
         self._closed = False
         self._unsynced = False
+        self._together = False
         self._synced = time.monotonic()
         self._write(encode({**header, "schema": SCHEMA, "offset": offset}))
         self.sync()
@@ -160,7 +161,7 @@ class Journal:
     def append(self, kind: str, **fields: Any) -> int:
         """Write one record; on a local storage it survives the death of this process from here on.
 
-        A `told` record is synced at once, so that it survives a power loss.
+        A `told` record is synced at once, so that it survives a power loss; inside `together` at its end.
 
         Args:
             kind: What happened.
@@ -176,9 +177,19 @@ class Journal:
             raise JournalError(self._lock.lost)
         self._write(encode({"kind": kind, **fields}))
         self.offset += 1
-        if kind == "told" or time.monotonic() - self._synced >= SYNC_SECONDS:
+        if not self._together and (kind == "told" or time.monotonic() - self._synced >= SYNC_SECONDS):
             self.sync()
         return self.offset - 1
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Sync once, at the end, what is written inside; nothing may act on it before."""
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+        self.sync()
 
     @property
     def synced(self) -> bool:
@@ -203,13 +214,12 @@ class Journal:
 
     def close(self) -> None:
         """Sync, close and give the lock back; a second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self.sync()
-        if self._file is not None:
-            self._file.close()
-        self._lock.release()
+        if not self._closed:
+            self._closed = True
+            self.sync()
+            if self._file is not None:
+                self._file.close()
+            self._lock.release()
 
     def _write(self, line: bytes) -> None:
         if self._file is not None:

@@ -24,6 +24,7 @@ class Entry:
         seconds: How long its attempts took from start to last report.
         verdict: The last verdict.
         finished: The last report said that nothing follows.
+        payload: What the last report brought for the controller.
         outcome: What the controller was told.
     """
 
@@ -34,6 +35,7 @@ class Entry:
     seconds: float = 0.0
     verdict: Verdict = Verdict.CONTINUE
     finished: bool = False
+    payload: Any = None
     outcome: Outcome | None = None
     _since: float = 0.0
 
@@ -41,6 +43,11 @@ class Entry:
     def complete(self) -> bool:
         """Whether all its reports are there."""
         return self.finished or self.steps >= self.trial.fidelity
+
+    @property
+    def counted(self) -> bool:
+        """Whether the budget counts it; a proxy costs next to nothing."""
+        return self.trial.mode != "proxy"
 
     @property
     def ended(self) -> bool:
@@ -54,7 +61,7 @@ class Ledger:
     Attributes:
         entries: Trial id -> entry.
         seconds: Active seconds so far, as of the last `clock` record.
-        started: Number of trials that were started.
+        started: Number of trials that were started and count.
         succeeded: Whether any trial was completed or pruned.
         finals: Trial id -> figures of its final test.
     """
@@ -102,7 +109,7 @@ class Ledger:
             self.finals[fields["trial"]] = dict(fields["metrics"])
 
     def _start(self, entry: Entry, fields: Mapping[str, Any]) -> None:
-        self.started += entry.attempt == 0
+        self.started += entry.attempt == 0 and entry.counted
         entry.attempt = fields["attempt"]
         entry._since = fields["time"]
 
@@ -113,15 +120,16 @@ class Ledger:
         entry._since = fields["time"]
         entry.verdict = Verdict(fields["verdict"])
         entry.finished = fields.get("done", False)
+        entry.payload = fields.get("payload", entry.payload)
 
     def _tell(self, entry: Entry, fields: Mapping[str, Any]) -> None:
         entry.outcome = outcome = Outcome.from_data(fields["outcome"])
         if outcome.source == "cache":
             return
-        if outcome.status in (Status.COMPLETED, Status.PRUNED):
+        if outcome.status in (Status.COMPLETED, Status.PRUNED) and entry.counted:
             self.succeeded = True
         if outcome.status is Status.FAILED:
             cause = fields.get("fingerprint") or outcome.reason or ""
             self._failures = (cause, self._failures[1] + 1 if cause == self._failures[0] else 1)
         # A search of many trials remembers of each what is still asked for.
-        entry.metrics = {}
+        entry.metrics, entry.payload = {}, None

@@ -32,4 +32,4 @@ def make_outcome(
         cost = {"seconds": seconds, "device_seconds": seconds * devices}
     if "epoch" in entry.metrics:
         cost["epochs"] = entry.metrics["epoch"]
-    return Outcome(status, {**static, **entry.metrics}, entry.steps, cost, reason=reason)
+    return Outcome(status, {**static, **entry.metrics}, entry.steps, cost, entry.payload, reason)

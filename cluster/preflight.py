@@ -81,6 +81,7 @@ def check_controller(config: SearchConfig, space: Space) -> Controller[Any]:
             duplicates=config.duplicates,
             repeats=config.repeats,
             pruner=config.pruner,
+            warm_start=config.warm_start,
         )
     except SpecError as error:
         decision = error.path in {point.path for point in space.points()}

@@ -26,14 +26,35 @@ def bundle(resources: Resources) -> dict[str, float]:
 
 
 def concurrency(resources: Resources, free: Sequence[Mapping[str, float]]) -> int:
-    """Return how many trials run at a time: what the file says, else as many as fit, at least one.
+    """Return how many trials run at a time: what the file says, else as many as fit.
+
+    Args:
+        resources: As the search file says.
+        free: What each node has that nobody uses.
+    """
+    return resources.concurrency or fitting(resources, free)
+
+
+def counted(resources: Resources, pooled: bool) -> int | None:
+    """Return with how many CPUs a Ray of our own counts; None: those there are.
+
+    Args:
+        resources: As the search file says.
+        pooled: Whether trials share actors, so that many at a time need no CPU each.
+    """
+    if resources.concurrency is None:
+        return None
+    wanted = resources.concurrency * resources.cpus
+    return min(wanted, max(resources.cpus, os.cpu_count() or 1)) if pooled else wanted
+
+
+def fitting(resources: Resources, free: Sequence[Mapping[str, float]]) -> int:
+    """Return how many trials fit side by side, at least one.
 
     Args:
         resources: As the search file says.
         free: What each node has that nobody uses; a trial fits on one node or nowhere.
     """
-    if resources.concurrency is not None:
-        return resources.concurrency
     need = bundle(resources)
     return max(1, sum(min(_times(amount, node.get(name, 0.0)) for name, amount in need.items()) for node in free))
 

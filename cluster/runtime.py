@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from cluster.pictures import Pictures, with_architectures, write_curves
 from cluster.preflight import check_controller
 from cluster.ray_runtime import RayRuntime, prepare
 from cluster.replay import check_headers, replay
+from cluster.replicas import distributed
 from cluster.signals import Signals
 from cluster.splits import keep_splits
 from cluster.storage import Storage, StorageError
@@ -34,6 +36,7 @@ from cluster.tables import Tables
 from cluster.upkeep import STOP_FILE, Upkeep
 from cluster.winner import finish
 from controllers.base import Controller
+from controllers.supernet import SupernetConfig
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
 from trainers.data.base import left_out
@@ -133,6 +136,7 @@ class Opened:
     def _compare(self) -> None:
         try:
             if self._space is not None:
+                self._task.fits(self._space.template, self.data)
                 self._task.refuse(self._space.template, self.shape)
         except SpecError as error:
             raise error.at("space") from None
@@ -226,21 +230,30 @@ class _Session:
         if self.signals.received:
             raise KeyboardInterrupt
         wanted = self.config.resources
-        cpus = None if wanted.concurrency is None else wanted.concurrency * wanted.cpus
-        with RayRuntime(address, cpus) as ray:
+        with RayRuntime(address, resources.counted(wanted, "train" in self.config.task.pooled)) as running:
+            import ray
+
             # Ray's processes start while the thread of the data imports torch; Tune's import would take turns with it.
+            from cluster.executors.phases import Phases
+            from cluster.executors.pool import PoolExecutor
             from cluster.executors.tune import TuneExecutor
 
             self.signals.install()
-            resources.check_fits(wanted, ray.nodes())
-            many = resources.concurrency(wanted, ray.free())
-            shared = self._shared(opened.wait())
-            return self._run(opened, TuneExecutor(shared, resources.bundle(wanted)), many, ray.node)
+            resources.check_fits(wanted, running.nodes())
+            fit = resources.fitting(wanted, running.free())
+            many = resources.concurrency(wanted, running.free())
+            # Into the object store once, whichever executors there will be.
+            shared, bundle = ray.put(self._shared(opened.wait())), resources.bundle(wanted)
+            executor = Phases(lambda: PoolExecutor(shared, bundle, fit), lambda: TuneExecutor(shared, bundle))
+            with distributed(self.controller):
+                return self._run(opened, executor, many, running.node)
 
     def _shared(self, opened: Opened) -> Shared:
         task, wanted = self.config.task, self.config.resources
         common = Common(self.storage.uri(COMMON), self.config.seed)
-        return Shared(task, self.controller.space, opened.data, resources.device(wanted), wanted.cpus, common)
+        space, controller = self.controller.space, self.config.controller
+        learns = partial(controller.updater, space.template) if isinstance(controller, SupernetConfig) else None
+        return Shared(task, space, opened.data, resources.device(wanted), wanted.cpus, common, learns)
 
     def _run(self, opened: Opened, executor: Executor, concurrency: int, node: str | None) -> End:
         marks: dict[str, str | int]

@@ -16,6 +16,7 @@ from cluster.journal import headers
 from cluster.lock import alive, refuse_second
 from cluster.preflight import check_candidates, check_controller, check_space_unchanged, check_store
 from cluster.resources import check_here
+from cluster.retrain import chosen, retrain_config
 from cluster.runs import SEARCH, Run
 from cluster.runtime import Opened, drive
 from cluster.standing import Standing
@@ -173,6 +174,21 @@ class Search:
             run.storage.ensure_writable()
             run.save()
             return self._drive(space, opened, address, progress, executor)
+
+    def retrain(self, overrides: Iterable[str] = (), *, trial: str | None = None) -> Search:
+        """Returns the search, not yet run, that trains a candidate of this one from scratch as its only trial.
+
+        Args:
+            overrides: `path=value` assignments, such as `architecture.filters=64` or `budget.epochs=600`.
+            trial: The trial whose candidate it is; None: the best.
+
+        Raises:
+            SpecError: There is no such trial, or an override breaks a rule.
+        """
+        row = chosen(self.standing, trial)
+        made = Search.__new__(Search)
+        made._begin(retrain_config(self.run_folder.config, self.space, row, overrides, Path.cwd()), None)
+        return made
 
     def set_trials(self, trials: int) -> None:
         """Changes the budget of a search that is going to be resumed.

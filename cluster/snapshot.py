@@ -111,24 +111,26 @@ def _crc(data: bytes) -> str:
 
 def _pack(value: Any, arrays: list[np.ndarray], path: str) -> Any:
     """`value` as JSON; what JSON does not know becomes `{"$type": ...}`."""
+    # The kinds that there are most of go first.
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {"$float": str(value)}
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         arrays.append(value)
         return {"$array": len(arrays) - 1}
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
-    if type(value) is float:
-        return value if math.isfinite(value) else {"$float": str(value)}
-    if value is None or type(value) in (bool, int, str):
-        return value
-    if type(value) is list:
+    if kind is list:
         return [_pack(item, arrays, f"{path}/{index}") for index, item in enumerate(value)]
-    if type(value) is dict and all(type(key) is str for key in value):
+    if kind is dict and all(type(key) is str for key in value):
         packed = {key: _pack(item, arrays, f"{path}/{key}") for key, item in value.items()}
         # A dict of the user that looks like one of ours.
         return {"$dict": packed} if any(key.startswith("$") for key in value) else packed
     raise SnapshotError(
         f"{path}: a state holds dicts with text keys, lists, None, bool, int, float, str, bytes and numpy arrays; "
-        f"got {type(value).__name__}"
+        f"got {kind.__name__}"
     )
 
 

@@ -82,8 +82,8 @@ class Standing:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Trials by status; those answered from the cache are counted as `cached`."""
-        return dict(Counter("cached" if row.source == "cache" else str(row.status) for row in self.rows))
+        """Trials by status; those answered from the cache are counted as `cached`, completed proxies as `proxies`."""
+        return dict(Counter(map(_word, self.rows)))
 
     @property
     def running(self) -> int:
@@ -92,8 +92,8 @@ class Standing:
 
     @property
     def spent(self) -> int:
-        """Trials told that count for the budget: started, so neither cached nor infeasible."""
-        return sum(row.told and row.attempts > 0 for row in self.rows)
+        """Trials told that count for the budget: started, so neither cached nor infeasible, and no proxies."""
+        return sum(row.told and row.attempts > 0 and row.mode != "proxy" for row in self.rows)
 
     def value(self, row: TrialRow, objective: Objective | None = None) -> float | None:
         """Returns what a trial is worth under an objective (default: the first), or None when it said nothing of it."""
@@ -150,6 +150,12 @@ class Standing:
         if seconds is not None:
             limits.append(max(0.0, seconds - elapsed))
         return min(limits) if limits else None
+
+
+def _word(row: TrialRow) -> str:
+    if row.source == "cache":
+        return "cached"
+    return "proxies" if row.mode == "proxy" and row.status == Status.COMPLETED else str(row.status)
 
 
 def clock_text(seconds: float | None) -> str:

@@ -47,7 +47,7 @@ def write_best(storage: Storage, trial: Trial, outcome: Outcome, final: Mapping[
 
 
 def finish(driver: Driver, data: Any, shape: Any) -> None:
-    """Test the winner, or each member of the front, and write `best.json` and `best/`.
+    """Test the winner, or each member of the front, and each retrain, and write `best.json` and `best/`.
 
     A trial that the journal says was tested is not tested again. What goes wrong here loses no search: it is logged.
 
@@ -60,7 +60,8 @@ def finish(driver: Driver, data: Any, shape: Any) -> None:
     if best is None:
         return
     several = len(driver.config.objectives) > 1
-    for trial_id in driver.controller.pareto_front if several else (best,):
+    chosen = driver.controller.pareto_front if several else (best,)
+    for trial_id in dict.fromkeys((*chosen, *_retrains(driver))):
         try:
             _test(driver, trial_id, data)
         except Exception as error:  # noqa: BLE001 - the search itself is done
@@ -77,6 +78,12 @@ def finish(driver: Driver, data: Any, shape: Any) -> None:
         write_folder(driver.storage, spec, metrics, checkpoint, shape, picture)
     except Exception as error:  # noqa: BLE001 - the search itself is done
         _log.warning("trial %s: %s/ is not whole: %s: %s", best, FOLDER, type(error).__name__, error)
+
+
+def _retrains(driver: Driver) -> list[str]:
+    return [
+        name for name, record in driver.controller.records.items() if record.ranked and record.trial.mode == "retrain"
+    ]
 
 
 def _test(driver: Driver, trial_id: str, data: Any) -> None:

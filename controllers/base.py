@@ -17,7 +17,8 @@ from controllers.objective import Constraint, Objective
 from controllers.pruners import PrunerConfig, make_pruner
 from controllers.state import State, StateError, derive_seed, generator_state, make_generator, set_generator_state
 from controllers.table import Originals, Pending, Proposal
-from controllers.trial import Outcome, Status, Trial, Verdict
+from controllers.trial import Outcome, Status, Trial, TrialError, Verdict
+from controllers.warm_start import WarmStart, Warmup
 from search_spaces.errors import SpecError, unknown
 from search_spaces.space import Space
 from search_spaces.spec import Spec, kinds
@@ -30,10 +31,6 @@ PATIENCE = 10
 budget in trials there may be `DRAWS`."""
 
 Duplicates = Literal["cache", "evaluate"]
-
-
-class TrialError(ValueError):
-    """A report or outcome of a trial that is not waiting for one."""
 
 
 class ControllerConfig(Spec):
@@ -61,6 +58,7 @@ class Controller(ABC, Generic[C]):
         duplicates: `cache`: a candidate already asked for is answered by that trial; `evaluate`: it runs again.
         repeats: How often each candidate is evaluated.
         pruner: Who is stopped early; None for nobody.
+        warm_start: What is ranked before the controller proposes; None for nothing.
 
     Raises:
         SpecError: The controller cannot handle a domain or the objectives.
@@ -92,6 +90,7 @@ class Controller(ABC, Generic[C]):
         duplicates: Duplicates = "cache",
         repeats: int = 1,
         pruner: PrunerConfig | None = None,
+        warm_start: WarmStart | None = None,
     ) -> None:
         self.config = config
         self.space = space
@@ -110,6 +109,7 @@ class Controller(ABC, Generic[C]):
         refuse_domains(self.kind, self.supports, space, getattr(config, "bins", None))
         self.rng = make_generator(seed, "controller")
         self._pruner = None if pruner is None else make_pruner(pruner, fidelity)
+        self._warmup = None if warm_start is None else Warmup(warm_start, space, seed)
         self._cardinality = space.cardinality()
         watched = [*(o.metric for o in self.objectives), *(c.metric for c in self.constraints)]
         self._watched = tuple(dict.fromkeys(watched))
@@ -199,7 +199,7 @@ class Controller(ABC, Generic[C]):
         """
         entry = self._entry(trial_id)
         if entry.trial.same_as is not None and outcome.status is not Status.CANCELLED:
-            return self._copied(entry.trial, outcome)
+            return self._history.copied(entry.trial, outcome)
         return entry.record(outcome, self.objectives, self.constraints)
 
     @final
@@ -223,7 +223,10 @@ class Controller(ABC, Generic[C]):
             self._pruner.told(trial_id, record.outcome.status is Status.COMPLETED and record.outcome.source == "run")
         if record.outcome.status is Status.CANCELLED:
             self._originals.forget(record.trial)
-        self._update(record, entry.memo)
+        if self._warmup is not None and record.trial.mode == "proxy":
+            self._queue += self._warmup.take(record)
+        else:
+            self._update(record, entry.memo)
         return record
 
     @property
@@ -272,6 +275,7 @@ class Controller(ABC, Generic[C]):
             "pending": [entry.to_data() for entry in self._pending.values()],
             "history": [record.to_data() for record in self.records.values()],
             "pruner": None if self._pruner is None else self._pruner.get_state(),
+            "warm_start": None if self._warmup is None else self._warmup.get_state(),
             "learned": self._get_state(),
         }
 
@@ -302,6 +306,8 @@ class Controller(ABC, Generic[C]):
             self._originals.add(trial)
         if self._pruner is not None and state["pruner"] is not None:
             self._pruner.set_state(state["pruner"])
+        if self._warmup is not None and state.get("warm_start") is not None:
+            self._warmup.set_state(state["warm_start"])
         self._set_state(state["learned"])
 
     def _entry(self, trial_id: str) -> Pending:
@@ -310,18 +316,13 @@ class Controller(ABC, Generic[C]):
         known = "it has ended" if trial_id in self.records else "it was not asked"
         raise TrialError(f"only a pending trial is reported or told, once; got {trial_id!r}: {known}")
 
-    def _copied(self, trial: Trial, outcome: Outcome) -> Record:
-        original = self.records.get(trial.same_as or "")
-        if original is None or outcome.source != "cache":
-            rule = f"a duplicate of {trial.same_as} is told after it, its outcome with source='cache'"
-            raise TrialError(f"{trial.trial_id}: {rule}; got source={outcome.source!r}")
-        copied = replace(outcome, status=original.outcome.status, reason=original.outcome.reason)
-        return Record(trial, copied, original.values, original.feasible)
-
     def _next(self) -> Trial | None:
         if self._queue:
             return self._handed_out(self._queue.pop(0))
-        proposal = None if self.finished else self._new()
+        if self._warmup is not None and not self._warmup.over:
+            proposal = self._warmup.propose()
+        else:
+            proposal = None if self.finished else self._new()
         return None if proposal is None else self._handed_out(proposal)
 
     def _new(self) -> Proposal | None:
@@ -353,7 +354,7 @@ class Controller(ABC, Generic[C]):
         group = proposal.group
         if same_as is not None:
             group = (self._pending[same_as] if same_as in self._pending else self.records[same_as]).trial.group
-        elif group is None and self.repeats > 1:
+        elif group is None and self.repeats > 1 and proposal.mode != "proxy":
             group = trial_id
             self._queue += [replace(proposal, group=group)] * (self.repeats - 1)
         trial = Trial(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controllers.objective import Objective, Scores, pareto_front
-from controllers.trial import Outcome, Status, Trial
+from controllers.trial import Outcome, Status, Trial, TrialError
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Record:
 
     @property
     def ranked(self) -> bool:
-        """Whether it may be the best: completed, feasible, and no copy of another."""
+        """Whether it may be the best: completed, feasible, no copy of another, and not all choices at once."""
         outcome = self.outcome
-        done = outcome.status is Status.COMPLETED and outcome.source == "run"
+        done = outcome.status is Status.COMPLETED and outcome.source == "run" and self.trial.mode != "supernet"
         return done and self.feasible and self.values is not None
 
     def to_data(self) -> dict[str, Any]:
@@ -78,6 +78,23 @@ class History:
             self._best = max(self._groups, key=self._order)
         elif self._best is None or self._order(group) > self._order(self._best):
             self._best = group
+
+    def copied(self, trial: Trial, outcome: Outcome) -> Record:
+        """Return the record of a duplicate: its original's, with its own outcome.
+
+        Args:
+            trial: The duplicate.
+            outcome: Its outcome, with `source="cache"`.
+
+        Raises:
+            TrialError: The original has not been told, or the outcome does not come from the cache.
+        """
+        original = self.records.get(trial.same_as or "")
+        if original is None or outcome.source != "cache":
+            rule = f"a duplicate of {trial.same_as} is told after it, its outcome with source='cache'"
+            raise TrialError(f"{trial.trial_id}: {rule}; got source={outcome.source!r}")
+        copied = replace(outcome, status=original.outcome.status, reason=original.outcome.reason)
+        return Record(trial, copied, original.values, original.feasible)
 
     @property
     def best(self) -> str | None:

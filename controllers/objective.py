@@ -45,6 +45,8 @@ class Objective(Spec):
         Returns:
             The value; not a number when one of the reports that count is not.
         """
+        if self.of == "last":
+            return reports[-1]
         found = _OF.fullmatch(self.of)
         assert found is not None
         kind, size = found[1] or found[2], int(found[3] or 1)

@@ -95,7 +95,10 @@ class Pending:
         if outcome.status in (Status.COMPLETED, Status.PRUNED):
             values = tuple(self._told(objective, outcome) for objective in objectives)
             bad = [o.metric for o, value in zip(objectives, values, strict=True) if not math.isfinite(value)]
-            if bad:
+            if bad and self.trial.mode == "proxy":
+                # It says something else than what is wanted.
+                values = None
+            elif bad:
                 reason = f"no finite value of objective {bad[0]!r}"
                 values, outcome = None, replace(outcome, status=Status.FAILED, reason=reason)
         metrics = {name: series[-1] for name, series in self.series.items()} | dict(outcome.metrics)
@@ -128,31 +131,44 @@ class Originals:
         self._fidelity = fidelity
         self._evaluations: dict[Key, list[str]] = {}
         self._drawn: dict[str, int] = {}
+        self._last: tuple[Candidate, str] | None = None
 
     @property
     def candidates(self) -> int:
-        """Number of different candidates among all trials."""
+        """Number of different candidates among all trials but proxies."""
         return len(self._drawn)
 
     def of(self, item: Proposal | Trial) -> str | None:
-        """Return the trial that evaluates what `item` would, or None."""
+        """Return the trial that evaluates what `item` would, or None; no supernet is like another."""
+        if item.mode == "supernet":
+            return None
         found = self._evaluations.get(self._key(item))
         return found[0] if found else None
 
     def add(self, trial: Trial) -> None:
-        """Take in a trial that was asked."""
+        """Take in a trial that was asked; a supernet is no candidate."""
+        if trial.mode == "supernet":
+            return
         if trial.same_as is None:
             self._evaluations.setdefault(self._key(trial), []).append(trial.trial_id)
-        self._drawn[trial.candidate.id] = self._drawn.get(trial.candidate.id, 0) + 1
+        if trial.mode != "proxy":
+            self._drawn[trial.candidate.id] = self._drawn.get(trial.candidate.id, 0) + 1
 
     def forget(self, trial: Trial) -> None:
         """Let what a cancelled trial should have evaluated be evaluated by another."""
+        if trial.mode == "supernet":
+            return
         if trial.same_as is None:
             self._evaluations[self._key(trial)].remove(trial.trial_id)
+        if trial.mode == "proxy":
+            return
         self._drawn[trial.candidate.id] -= 1
         if not self._drawn[trial.candidate.id]:
             del self._drawn[trial.candidate.id]
 
     def _key(self, item: Proposal | Trial) -> Key:
         fidelity = self._fidelity if item.fidelity is None else item.fidelity
-        return self._space.canonical(item.candidate).id, fidelity, item.mode, item.parent_id, item.inherit
+        # A candidate is asked about several times in a row, and its canonical form may take a while.
+        if self._last is None or self._last[0] is not item.candidate:
+            self._last = item.candidate, self._space.canonical(item.candidate).id
+        return self._last[1], fidelity, item.mode, item.parent_id, item.inherit

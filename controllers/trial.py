@@ -10,13 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from search_spaces.candidate import Candidate
+
+if TYPE_CHECKING:
+    from search_spaces.space import Space
 
 Mode = Literal["train", "supernet", "evaluate", "proxy", "retrain"]
 Inherit = Literal["none", "weights", "all"]
 Source = Literal["run", "cache"]
+_MODES, _INHERITS, _SOURCES = get_args(Mode), get_args(Inherit), get_args(Source)
+_ONE_MODE, _ONE_INHERIT, _ONE_SOURCE = (f"one of {names}" for names in (_MODES, _INHERITS, _SOURCES))
+
+
+class TrialError(ValueError):
+    """A report or outcome of a trial that is not waiting for one."""
 
 
 class Status(StrEnum):
@@ -42,7 +51,7 @@ class Trial:
 
     Args:
         trial_id: `t000042`, counted in ask order; never changes, however often the trial is started.
-        candidate: What to evaluate.
+        candidate: What to evaluate; empty for a supernet, which leaves all decisions open.
         seed: Seed of everything random in the trial, derived from the root seed and `trial_id`.
         fidelity: Number of reports to run to.
         parent_id: The trial whose weights this one starts from.
@@ -65,19 +74,19 @@ class Trial:
 
     def __post_init__(self) -> None:
         _require(self.fidelity >= 1, "fidelity", "a trial runs to at least one report", self.fidelity)
-        _require(self.mode in get_args(Mode), "mode", f"one of {get_args(Mode)}", self.mode)
-        _require(self.inherit in get_args(Inherit), "inherit", f"one of {get_args(Inherit)}", self.inherit)
-        _require(
-            self.inherit == "none" or self.parent_id is not None,
-            "parent_id",
-            f"inherit={self.inherit!r} needs the trial to inherit from",
-            self.parent_id,
-        )
+        _require(self.mode in _MODES, "mode", _ONE_MODE, self.mode)
+        _require(self.inherit in _INHERITS, "inherit", _ONE_INHERIT, self.inherit)
+        rule = "what inherits needs the trial to inherit from"
+        _require(self.inherit == "none" or self.parent_id is not None, "parent_id", rule, self.parent_id)
 
     @property
     def number(self) -> int:
         """Place in ask order, from 0."""
         return int(self.trial_id[1:])
+
+    def spec(self, space: Space) -> Any:
+        """Return what is trained: the realized candidate, or the whole template for a supernet."""
+        return space.template if self.mode == "supernet" else space.realize(self.candidate)
 
     def to_data(self) -> dict[str, Any]:
         """Return a JSON-able dict, the inverse of `from_data`."""
@@ -126,7 +135,7 @@ class Outcome:
         object.__setattr__(self, "metrics", MappingProxyType({k: float(v) for k, v in self.metrics.items()}))
         object.__setattr__(self, "cost", MappingProxyType({k: float(v) for k, v in self.cost.items()}))
         _require(self.steps >= 0, "steps", "a number of reports", self.steps)
-        _require(self.source in get_args(Source), "source", f"one of {get_args(Source)}", self.source)
+        _require(self.source in _SOURCES, "source", _ONE_SOURCE, self.source)
 
     def to_data(self) -> dict[str, Any]:
         """Return a JSON-able dict, the inverse of `from_data`; what JSON cannot write as a number is text."""

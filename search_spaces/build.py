@@ -127,6 +127,9 @@ class Architecture(Spec):
     def _checked(self, input_shape: Sequence[int], outputs: int) -> Shape:
         if (hole := first_hole(self)) is not None:
             raise SpecError(f"cannot build with an unfilled hole at {hole}", allowed="a spec without holes")
+        return self._checked_sizes(input_shape, outputs)
+
+    def _checked_sizes(self, input_shape: Sequence[int], outputs: int) -> Shape:
         shape = tuple(input_shape)
         if len(shape) != self.input_rank or not all(map(_positive, shape)):
             raise SpecError(

@@ -66,9 +66,10 @@ def trained_and_deployed(architecture: Architecture, input_shape: Sequence[int],
     import torch
 
     from search_spaces.deploy import simplify
+    from search_spaces.meta import ShapesOnly
 
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):
+        with torch.device("meta"), ShapesOnly():
             network = architecture.build(input_shape, outputs)
         found = network_cost(network, input_shape)
         deployed, fewer = simplify(network.eval())

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from search_spaces.architectures.chain import Chain, ConvLayer
+from search_spaces.architectures.darts import Darts, DartsCell, cell
+from search_spaces.architectures.enas_micro import EnasMicro, micro_cell
+from search_spaces.architectures.nasbench201 import NasBench201
+from search_spaces.architectures.nasnet import Nasnet
+from search_spaces.architectures.nasnet_cells import CellBlock, ConvCell
+from search_spaces.architectures.recurrent import Recurrent
 from search_spaces.architectures.resnet import Resnet
+from search_spaces.blocks.tree_cells import TreeCell
 from search_spaces.blocks.units import Basic, Bottleneck, Unit
 from search_spaces.build import Architecture, Shape
 from search_spaces.errors import SpecError, unknown
@@ -132,3 +139,95 @@ _resnet("resnet101", (3, 4, 23, 3), Bottleneck())
 # does not print.
 _resnet("cr-resnet50", (1, 3, 5, 7), Bottleneck())
 _resnet("cr-resnet101", (2, 3, 17, 11), Bottleneck())
+
+
+def _cell(outputs: tuple[int, ...], *blocks: tuple[str, int, str, int]) -> ConvCell:
+    made = tuple(CellBlock(left=left, right=right, left_op=a, right_op=b) for a, left, b, right in blocks)
+    return ConvCell(blocks=made, outputs=outputs)
+
+
+def _nasnet_a(
+    name: str, repeats: int, filters: int, stem: str, multiplier: float, size: int, classes: int, skip: bool = False
+) -> None:
+    """Zoph et al., 2018, arXiv 1707.07012, figure 4, with the outputs that the authors' code joins."""
+    normal = _cell(
+        (1, 2, 3, 4, 5, 6),
+        ("sep_conv_5x5", 0, "sep_conv_3x3", 1),
+        ("sep_conv_5x5", 1, "sep_conv_3x3", 1),
+        ("avg_pool_3x3", 0, "identity", 1),
+        ("avg_pool_3x3", 1, "avg_pool_3x3", 1),
+        ("sep_conv_3x3", 0, "identity", 0),
+    )
+    reduction = _cell(
+        (3, 4, 5, 6),
+        ("sep_conv_5x5", 0, "sep_conv_7x7", 1),
+        ("max_pool_3x3", 0, "sep_conv_7x7", 1),
+        ("avg_pool_3x3", 0, "sep_conv_5x5", 1),
+        ("identity", 3, "avg_pool_3x3", 2),
+        ("sep_conv_3x3", 2, "max_pool_3x3", 0),
+    )
+    fields = {"stem": stem, "stem_multiplier": multiplier, "skip_reduction_input": skip, "aux": True}
+    data = {"normal": normal, "reduction": reduction, "repeats": repeats, "filters": filters, **fields}
+    register(name)(lambda: Reference(Nasnet.from_data(data), (3, size, size), classes))
+
+
+_nasnet_a("nasnet-a-cifar", 6, 32, "cifar", 3.0, 32, 10)
+_nasnet_a("nasnet-a-mobile", 4, 44, "imagenet", 1.0, 224, 1000)
+_nasnet_a("nasnet-a-large", 6, 168, "imagenet", 3.0, 331, 1000, skip=True)
+
+
+@register_family("nasbench201")
+def _nasbench201(text: str) -> Reference:
+    """A cell of NAS-Bench-201 by its string, as it stands in the table, for CIFAR-10."""
+    return Reference(NasBench201.from_string(text), (3, 32, 32), 10)
+
+
+@register("enas-micro")
+def _enas_micro() -> Reference:
+    """What the authors of ENAS found, as their code's script for the network trained in the end has it."""
+    normal = micro_cell("0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1")
+    reduction = micro_cell("1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1")
+    return Reference(EnasMicro(normal=normal, reduction=reduction, repeats=5, filters=36), (3, 32, 32), 10)
+
+
+_DARTS_V1 = (
+    cell(
+        ((1, "sep3"), (0, "sep3")), ((0, "skip"), (1, "sep3")), ((0, "skip"), (1, "sep3")), ((0, "sep3"), (2, "skip"))
+    ),
+    cell(
+        ((0, "max3"), (1, "max3")), ((2, "skip"), (0, "max3")), ((0, "max3"), (2, "skip")), ((2, "skip"), (0, "avg3"))
+    ),
+)
+_DARTS_V2 = (
+    cell(
+        ((0, "sep3"), (1, "sep3")), ((0, "sep3"), (1, "sep3")), ((1, "sep3"), (0, "skip")), ((0, "skip"), (2, "dil3"))
+    ),
+    cell(
+        ((0, "max3"), (1, "max3")), ((2, "skip"), (1, "max3")), ((0, "max3"), (2, "skip")), ((2, "skip"), (1, "max3"))
+    ),
+)
+
+
+def _darts(cells: tuple[DartsCell, DartsCell]) -> Darts:
+    return Darts(normal=cells[0], reduction=cells[1], layers=20, channels=36, aux=True)
+
+
+# Liu et al., 2019, arXiv 1806.09055, figures 4 and 5; both as the authors' code has them.
+register("darts-v1")(lambda: Reference(_darts(_DARTS_V1), (3, 32, 32), 10))
+register("darts-v2")(lambda: Reference(_darts(_DARTS_V2), (3, 32, 32), 10))
+
+
+@register("darts-v2-imagenet")
+def _darts_v2_imagenet() -> Reference:
+    """The second-order cell in the sizes for ImageNet."""
+    normal, reduction = _DARTS_V2
+    spec = Darts(normal=normal, reduction=reduction, layers=14, channels=48, stem="imagenet", aux=True)
+    return Reference(spec, (3, 224, 224), 1000)
+
+
+# Zoph & Le, 2017, arXiv 1611.01578, table 2: base 8, shared embeddings, 54 million parameters. The paper does not print
+# the width; this one gives them.
+@register("nascell")
+def _nascell() -> Reference:
+    """The cell that NAS-RL found on the Penn Treebank, in its largest language model; costs are those of one token."""
+    return Reference(Recurrent(cell=TreeCell(), layers=2, hidden=1152, embedding=1152, tied=True), (1,), 10_000)

@@ -13,10 +13,12 @@ from search_spaces.candidate import Candidate
 from search_spaces.compiled import Builder, DecisionPoint, Point, compile_points, compile_template
 from search_spaces.domains import Value, same
 from search_spaces.errors import SpecError, join, unknown
-from search_spaces.spec import Spec, children, plain
+from search_spaces.spec import Spec, plain, specs
 
 __all__ = ["DecisionPoint", "Space"]
 
+REMEMBERED = 4096
+"""Candidates whose canonical form is remembered."""
 Walk = Generator[DecisionPoint, Value, Candidate]
 
 
@@ -32,6 +34,9 @@ class Space:
         self._roots: tuple[Point, ...] = compile_points(template)
         self._build: Builder | None = None
         self._fingerprint: str | None = None
+        self._by_path: dict[str, Point] | None = None
+        self._forms: dict[Candidate, Candidate] = {}
+        self._own: dict[str, tuple[tuple[str, Spec], ...]] = {}
 
     def walk(self) -> Walk:
         """Yields the next active decision point, depth first in declaration order; is sent its value; goes on.
@@ -156,34 +161,96 @@ class Space:
             position[-1] += 1
 
     def neighbours(self, candidate: Candidate, rng: np.random.Generator) -> list[Candidate]:
-        """Returns the candidates one small move away; decisions that a move makes active are sampled."""
-        found = []
+        """Returns the candidates one small move away; decisions that a move makes active are sampled.
 
-        def moved(path: str, value: Value) -> Callable[[DecisionPoint], Value]:
-            def choose(point: DecisionPoint) -> Value:
-                if point.path == path:
-                    return value
-                kept = candidate.get(point.path)
-                known = point.path in candidate and point.domain.contains(kept)
-                return kept if known else point.domain.sample(rng)
+        What is drawn does not depend on the order of the candidate's paths, which its JSON does not keep.
+        """
+        points = self._all()
+        moves = [
+            (path, other)
+            for path in sorted(candidate)
+            for other in points[path].decision.domain.neighbours(candidate[path], rng)
+        ]
+        return [self._moved(candidate, path, other, rng) for path, other in moves]
 
-            return choose
+    def neighbour(self, candidate: Candidate, rng: np.random.Generator) -> Candidate | None:
+        """Returns a random one of the candidates one small move away: first a decision is drawn, then where it moves.
 
-        domains = {point.path: point.domain for point in self.points()}
-        for path, value in candidate.items():
-            found += [self.replay(moved(path, other)) for other in domains[path].neighbours(value, rng)]
-        return found
+        Returns:
+            The neighbour; None where no decision leaves a choice.
+        """
+        points, paths = self._all(), sorted(candidate)
+        while paths:
+            path = paths.pop(int(rng.random() * len(paths)))
+            moves = points[path].decision.domain.neighbours(candidate[path], rng)
+            if moves:
+                return self._moved(candidate, path, moves[int(rng.random() * len(moves))], rng)
+        return None
+
+    def _all(self) -> dict[str, Point]:
+        if self._by_path is None:
+            self._by_path, stack = {}, list(self._roots)
+            while stack:
+                point = stack.pop()
+                self._by_path[point.decision.path] = point
+                stack.extend(below for points in point.branches.values() for below in points)
+        return self._by_path
+
+    def _moved(self, candidate: Candidate, path: str, value: Value, rng: np.random.Generator) -> Candidate:
+        if not self._all()[path].branches:
+            # No other decision depends on this one.
+            return Candidate({**candidate, path: value})
+
+        def choose(point: DecisionPoint) -> Value:
+            if point.path == path:
+                return value
+            kept = candidate.get(point.path)
+            known = point.path in candidate and point.domain.contains(kept)
+            return kept if known else point.domain.sample(rng)
+
+        return self.replay(choose)
 
     def canonical(self, candidate: Candidate) -> Candidate:
         """Returns the candidate that stands for all equivalent ones; itself unless a spec of the template says more."""
+        if not self._with_own("canonical"):
+            return candidate
+        found = self._forms.get(candidate)
+        if found is None:
+            if len(self._forms) >= REMEMBERED:
+                self._forms.clear()
+            found = self._forms[candidate] = self._canonical(candidate)
+        return candidate if found == candidate else found
+
+    def _canonical(self, candidate: Candidate) -> Candidate:
         values = dict(candidate)
-        for path, spec in _canonicalizers(self.template):
-            prefix = join(path, "_")[:-1]
-            below = {name.removeprefix(prefix): values[name] for name in values if name.startswith(prefix)}
+        for prefix, spec in self._with_own("canonical"):
+            if not (below := _below(prefix, values)):
+                continue
             changed = {f"{prefix}{name}": value for name, value in spec.canonical(below).items()}
             values = {name: value for name, value in values.items() if not name.startswith(prefix)} | changed
         unchanged = values.keys() == candidate.keys() and all(same(values[path], candidate[path]) for path in values)
         return candidate if unchanged else Candidate(values)
+
+    def path_features(self, candidate: Candidate) -> tuple[str, ...]:
+        """Returns what the architectures of a candidate compute, as a sorted multiset of texts that can be compared.
+
+        Each text is the operations on one path from input to output, behind the path of the spec that says so. Empty
+        unless a spec of the template has such features; equivalent candidates have the same.
+        """
+        found: list[str] = []
+        for prefix, spec in self._with_own("path_features"):
+            if below := _below(prefix, candidate):
+                found += [f"{prefix}{feature}" for feature in spec.path_features(below)]
+        return tuple(sorted(found))
+
+    def _with_own(self, method: str) -> tuple[tuple[str, Spec], ...]:
+        """Returns the specs of the template with a method of their own, each behind the prefix of its decisions."""
+        if method not in self._own:
+            own = [
+                found for found in specs(self.template) if getattr(type(found[1]), method) is not getattr(Spec, method)
+            ]
+            self._own[method] = tuple((join(path, "_")[:-1], spec) for path, spec in own)
+        return self._own[method]
 
     @property
     def fingerprint(self) -> str:
@@ -205,8 +272,5 @@ def _count(points: tuple[Point, ...]) -> int:
     return total
 
 
-def _canonicalizers(node: Any, path: str = "") -> Iterator[tuple[str, Spec]]:
-    if isinstance(node, Spec) and type(node).canonical is not Spec.canonical:
-        yield path, node
-    for name, item in children(node):
-        yield from _canonicalizers(item, join(path, name))
+def _below(prefix: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

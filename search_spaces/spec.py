@@ -153,6 +153,18 @@ class Spec(BaseModel):
         """
         return values
 
+    def path_features(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns what the chosen architecture computes, as texts for a predictor to compare; here nothing.
+
+        Args:
+            values: Path below this spec -> chosen value.
+
+        Returns:
+            A multiset, sorted: the operations on each path from input to output, without those that have no effect and
+            those that change nothing, so that equal architectures have equal features.
+        """
+        return ()
+
     @classmethod
     def from_data(cls, data: Any) -> Self:
         """Returns the spec that plain data describes.

@@ -34,6 +34,7 @@ def train(
     trial: TrialContext,
     report_every: float = 1.0,
     checkpoint_every: int = 1,
+    training: Callable[..., Training] | None = None,
 ) -> Iterator[Report]:
     """Trains, and yields a report whenever one is due.
 
@@ -43,6 +44,7 @@ def train(
         trial: How far, from where, and where checkpoints go.
         report_every: Epochs a report.
         checkpoint_every: Reports a checkpoint; the last report always has one.
+        training: What takes the steps, made as `Training` is; None: `Training` itself.
 
     Raises:
         TrialFailed: A loss is not finite, or what a checkpoint holds does not fit.
@@ -51,21 +53,21 @@ def train(
     generators = Generators(trial.seed, trial.device)
     torch.set_num_threads(trial.threads)
     with generators:
-        training = _Training(make(), recipe, trial, report_every)
+        made = (training or Training)(make(), recipe, trial, report_every)
     if (state := trial.load()) is not None:
-        _start_from(state, training, generators, trial)
-    while not training.over:
+        _start_from(state, made, generators, trial)
+    while not made.over:
         torch.set_num_threads(trial.threads)
         with generators:
-            metrics = training.advance()
+            metrics = made.advance()
         start, checkpoint = time.perf_counter(), None
-        if training.over or training.step % checkpoint_every == 0:
-            checkpoint = trial.save(training.step, training.state_dict() | {"generators": generators.state_dict()})
+        if made.over or made.step % checkpoint_every == 0:
+            checkpoint = trial.save(made.step, made.state_dict() | {"generators": generators.state_dict()})
         metrics["time/checkpoint"] = time.perf_counter() - start
-        yield Report(training.step, metrics, checkpoint, done=training.over)
+        yield Report(made.step, metrics, checkpoint, done=made.over, payload=made.payload())
 
 
-def _start_from(state: dict[str, Any], training: _Training, generators: Generators, trial: TrialContext) -> None:
+def _start_from(state: dict[str, Any], training: Training, generators: Generators, trial: TrialContext) -> None:
     try:
         if trial.continues:
             training.load_state_dict(state)
@@ -77,7 +79,7 @@ def _start_from(state: dict[str, Any], training: _Training, generators: Generato
         raise TrialFailed(f"the checkpoint does not fit this candidate: {reason}", training.step + 1) from error
 
 
-class _Training:
+class Training:
     """Everything that changes while a trial trains, and so all that its checkpoint holds.
 
     Args:
@@ -133,13 +135,13 @@ class _Training:
         trained = time.perf_counter()
         averaged = nullcontext() if self.ema is None else self.ema.applied(self.learner.constrain)
         with averaged, self._autocast(), self._uncompiled():
-            metrics |= self.learner.evaluate()
+            metrics |= self.evaluate()
         ended = time.perf_counter()
         self.step += 1
         self.seconds += ended - start
         self.factor.update(self._due(self.step), metrics)
         if self.stopping is not None:
-            self.stopped = self.stopping.update(metrics)
+            self.stopped = self.stopping.update(metrics) or self.stopped
         return metrics | {
             "epoch": self._due(self.step) / self.sampler.batches_per_epoch,
             "samples": float(self.samples),
@@ -147,6 +149,22 @@ class _Training:
             "time/train": trained - start,
             "time/evaluate": ended - trained,
         }
+
+    def before_step(self, iteration: int, batch: Any) -> None:
+        """Does what comes before a step of the weights: nothing here.
+
+        Args:
+            iteration: Steps taken.
+            batch: What the weights are about to learn from.
+        """
+
+    def evaluate(self) -> dict[str, float]:
+        """Returns the validation figures."""
+        return self.learner.evaluate()
+
+    def payload(self) -> Any:
+        """Returns what goes to the controller with a report: nothing here."""
+        return None
 
     def _due(self, step: int) -> int:
         """Iterations up to a report: at least one each."""
@@ -175,6 +193,7 @@ class _Training:
             if self.changes:
                 set_progress(self.network, iteration / self.iterations)
             batch = self.learner.batch(self.sampler.next())
+            self.before_step(iteration, batch)
             with self._autocast():
                 loss, others = self.learner.loss(batch)
             for penalty in self.penalties:

@@ -123,6 +123,17 @@ def optimizers(optimizer: AnyOptimizer) -> tuple[torch.optim.Optimizer, ...]:
     return optimizer.phases if isinstance(optimizer, Phases) else (optimizer,)
 
 
+def begin_at_rest(optimizer: torch.optim.Optimizer) -> None:
+    """Gives weights of SGD their momentum, zero, so that some may meet their first gradient later than others.
+
+    The first step is the same; without it torch's fused kernel fails where some weights have a momentum and some none.
+    """
+    if isinstance(optimizer, torch.optim.SGD):
+        for group in optimizer.param_groups:
+            for weight in group["params"] if group["momentum"] else ():
+                optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+
+
 def settle(optimizer: AnyOptimizer) -> None:
     """Notes the rate that each group has now as its own."""
     for each in optimizers(optimizer):

@@ -34,12 +34,14 @@ class Report:
         metrics: names to numbers; `epoch`, `samples` and `seconds` are totals since the trial began.
         checkpoint: `TRIAL/ATTEMPT-STEP.pt`, relative to the parent of the trial's folder, or None.
         done: nothing follows. A trial's iterator may also just end.
+        payload: what the controller wants back, such as logits: anything JSON-able; the last one counts.
     """
 
     step: int
     metrics: Mapping[str, float]
     checkpoint: str | None = None
     done: bool = False
+    payload: Any = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class TrialContext:
         device: a torch device.
         threads: torch's threads on the CPU.
         common: what it shares with the other trials of its search.
+        updater: what learns the architecture in mode `supernet`, an `ArchUpdater`.
+        candidate: path -> value of every choice that made its spec; None where nobody chose.
     """
 
     trial_id: str
@@ -90,6 +94,8 @@ class TrialContext:
     device: str = "cpu"
     threads: int = 1
     common: Common = ALONE
+    updater: Any = None
+    candidate: Mapping[str, Any] | None = None
     _attached: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checkpoint(self, state: Any) -> None:

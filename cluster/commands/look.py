@@ -9,9 +9,11 @@ from typing import Any
 
 from cluster.commands import screens
 from cluster.report import Winner, write
+from cluster.retrain import retrains
 from cluster.runs import Run
 from cluster.searchfile import tracking_sets
 from cluster.standing import Standing
+from controllers.retrain import RetrainConfig
 from search_spaces.build import Architecture
 from search_spaces.drawing import draw_svg
 from search_spaces.errors import SpecError
@@ -30,13 +32,19 @@ def show(name: str, as_json: bool, storage: str, tracking: str | None = None) ->
         tracking: MLflow store that is shown; None: what the search says.
     """
     run = Run.find(name, storage, tracking_sets(tracking))
-    standing = run.standing()
+    standing, again = run.standing(), retrains(run)
+    chooser = run.config.controller
+    source = chooser if isinstance(chooser, RetrainConfig) else None
     if as_json:
-        print(json.dumps(screens.as_data(standing, name, run.storage.uri(), _store(run))))
+        data = screens.as_data(standing, name, run.storage.uri(), _store(run))
+        data |= {"retrain_of": source and {"run": source.run, "trial_id": source.trial}, "retrains": again}
+        print(json.dumps(data))
         return 0
     parts = [screens.summary(standing, name)]
+    parts += [f"retrains {source.trial} of {source.run}"] if source is not None else []
     if standing.best is not None:
         parts.append(screens.winner(standing, standing.best))
+    parts += [f"retrained: {', '.join(again)}"] if again else []
     parts += [screens.failures(standing), f"MLflow: {_store(run) or 'none'}"]
     print("\n".join(part for part in parts if part))
     return 0

@@ -1,4 +1,4 @@
-"""`search`, `resume` and `stop`, and the last screen of the first two."""
+"""`search`, `resume`, `retrain` and `stop`, and the last screen of the first three."""
 
 from __future__ import annotations
 
@@ -56,6 +56,23 @@ def resume(name: str, trials: str | None, address: str | None, storage: str, tra
     if trials is not None:
         found.set_trials(_total(trials, found.config.budget.trials))
     return _ended(found.resume(address))
+
+
+def retrain(
+    name: str, trial: str | None, sets: list[str], address: str | None, storage: str, tracking: str | None
+) -> int:
+    """Trains a trial of a search from scratch, as a run of its own.
+
+    Args:
+        name: Of the search.
+        trial: The trial; None: the best.
+        sets: `path=value` assignments.
+        address: A Ray cluster.
+        storage: Folder or URI of the runs.
+        tracking: MLflow store, or `none`.
+    """
+    found = Search.open(name, storage, tracking_sets(tracking)).retrain(sets, trial=trial)
+    return _ended(found.run(address))
 
 
 def _total(text: str, before: int | None) -> int:

@@ -1,7 +1,7 @@
 """What the driver and an executor say to each other, and one attempt of a trial as both executors run it.
 
-An executor asks for trials, runs them and calls back. It decides nothing: `next_trial`, `on_report`, `on_end`,
-`on_lost` and `tick` are the whole protocol.
+An executor asks for trials, runs them and calls back. It decides nothing: `next_trial` (or `next_trials`), `on_report`,
+`on_end`, `on_lost` and `tick` are the whole protocol.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -86,6 +87,7 @@ class Shared:
         device: A torch device.
         threads: Torch threads of a trial.
         common: Where trials leave what others find, and the seed of the search.
+        updater: Makes what learns the architecture in a `supernet` trial, for a controller that has one.
     """
 
     task: Task
@@ -94,6 +96,7 @@ class Shared:
     device: str = "cpu"
     threads: int = 1
     common: Common = ALONE
+    updater: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,36 @@ class Calls(Protocol):
     def next_trial(self) -> Assignment | Answer:
         """Hand out an attempt to start now."""
 
+    def next_trials(self, n: int) -> list[Assignment] | Answer:
+        """Hand out at most n attempts to start now; one that goes on from an earlier attempt comes alone."""
+
+    def begin_phase(self) -> bool | None:
+        """Begin the phase of the next trial.
+
+        Returns:
+            Whether its trials are pooled; None: there is no trial left, or none is started now.
+        """
+
+    def together(self) -> AbstractContextManager[None]:
+        """Take what is told inside as one."""
+
     def on_report(self, trial_id: str, attempt: int, report: Report) -> Verdict:
-        """Take a report; the verdict says whether the trial goes on."""
+        """Take a report; the verdict says whether the trial goes on.
+
+        Args:
+            trial_id: The trial.
+            attempt: Which of its attempts speaks, so that one that was given up is not heard.
+            report: What it says.
+        """
 
     def on_end(self, trial_id: str, attempt: int, failure: Failure | None = None) -> None:
-        """Take the end of an attempt: complete, stopped or failed."""
+        """Take the end of an attempt: complete, stopped or failed.
+
+        Args:
+            trial_id: The trial.
+            attempt: Which of its attempts ended.
+            failure: What the trial itself raised, if it did.
+        """
 
     def on_lost(self, trial_id: str, attempt: int, reason: str) -> None:
         """Take the death of the process that ran an attempt."""
@@ -157,7 +185,11 @@ class Calls(Protocol):
         """Take the loss of everything that runs."""
 
     def tick(self) -> Halt | None:
-        """Do what is due by the clock; called several times a second."""
+        """Do what is due by the clock; called several times a second.
+
+        Returns:
+            Why running trials have to be dropped now, or None.
+        """
 
 
 class Executor(Protocol):
@@ -169,6 +201,21 @@ class Executor(Protocol):
         Returns:
             Why it was cut short, or None.
         """
+
+
+def take(driver: Calls, given: Assignment, word: Word) -> bool:
+    """Tell the driver what a step brought, and return whether the attempt goes on.
+
+    Args:
+        driver: Who is told.
+        given: The attempt.
+        word: What the step brought.
+    """
+    trial_id, attempt = given.trial.trial_id, given.attempt
+    stop = word.report is not None and driver.on_report(trial_id, attempt, word.report) is Verdict.STOP
+    if stop or word.ended:
+        driver.on_end(trial_id, attempt, word.failure)
+    return not (stop or word.ended)
 
 
 class TrialRun:
@@ -230,9 +277,14 @@ class TrialRun:
             device=self._shared.device,
             threads=self._shared.threads,
             common=self._shared.common,
+            updater=self._updater(),
+            candidate=trial.candidate,
         )
-        spec = self._shared.space.realize(trial.candidate)
-        return iter(self._shared.task.run(spec, context, self._shared.data))
+        return iter(self._shared.task.run(trial.spec(self._shared.space), context, self._shared.data))
+
+    def _updater(self) -> Any:
+        make = self._shared.updater
+        return make() if make is not None and self.assignment.trial.mode == "supernet" else None
 
     @contextlib.contextmanager
     def _captured(self) -> Iterator[None]:

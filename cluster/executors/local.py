@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.executors.base import Answer, Assignment, Calls, Halt, Shared, TrialRun
-from controllers.trial import Verdict
+from cluster.executors.base import Answer, Assignment, Calls, Halt, Shared, TrialRun, take
 
 
 class LocalExecutor:
@@ -37,10 +36,7 @@ class LocalExecutor:
             runs = [run for run in runs if self._goes_on(driver, run)]
 
     def _goes_on(self, driver: Calls, run: TrialRun) -> bool:
-        trial_id, attempt = run.assignment.trial.trial_id, run.assignment.attempt
-        word = run.step()
-        stop = word.report is not None and driver.on_report(trial_id, attempt, word.report) is Verdict.STOP
-        if stop or word.ended:
+        goes_on = take(driver, run.assignment, run.step())
+        if not goes_on:
             run.close()
-            driver.on_end(trial_id, attempt, word.failure)
-        return not (stop or word.ended)
+        return goes_on

@@ -153,13 +153,13 @@ class TuneExecutor:
     """Runs trials on Ray, which must be running.
 
     Args:
-        shared: What all trials have in common; goes into the object store once.
+        shared: What all trials have in common, or where it lies in the object store.
         bundle: What Ray sets aside for one trial.
     """
 
-    def __init__(self, shared: Shared, bundle: Mapping[str, float]) -> None:
+    def __init__(self, shared: Shared | ray.ObjectRef[Shared], bundle: Mapping[str, float]) -> None:
         self._bundle = dict(bundle)
-        self._shared = ray.put(shared)
+        self._shared = shared if isinstance(shared, ray.ObjectRef) else ray.put(shared)
 
     def run(self, driver: Calls) -> Halt | None:
         """Run trials until none is left; begin again when Tune itself falls over a lost process.

@@ -41,22 +41,22 @@ class Adam:
         self._means: dict[str, Tensor] = {}
         self._squares: dict[str, Tensor] = {}
 
-    def minimize(self, loss: Tensor) -> None:
-        """Take one step along the gradient of `loss`; weights that it does not depend on stay."""
+    def step(self, gradients: Mapping[str, Tensor]) -> None:
+        """Take one step down; weights without a gradient stay.
+
+        Args:
+            gradients: Name -> gradient of what is to become small.
+        """
         import torch
 
-        for weight in self._weights.values():
-            weight.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
         first, second = self._betas
         with torch.no_grad():
-            for name, weight in self._weights.items():
-                if weight.grad is None:
-                    continue
+            for name, gradient in gradients.items():
+                weight = self._weights[name]
                 step = self._steps[name] = self._steps.get(name, 0) + 1
-                mean = self._means.setdefault(name, torch.zeros_like(weight)).lerp_(weight.grad, 1 - first)
+                mean = self._means.setdefault(name, torch.zeros_like(weight)).lerp_(gradient, 1 - first)
                 square = self._squares.setdefault(name, torch.zeros_like(weight))
-                square.mul_(second).addcmul_(weight.grad, weight.grad, value=1 - second)
+                square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
                 size = (square / (1 - second**step)).sqrt_().add_(self._epsilon)
                 weight.addcdiv_(mean, size, value=-self.learning_rate / (1 - first**step))
 

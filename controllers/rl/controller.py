@@ -1,71 +1,97 @@
-"""The controller of NAS-RL: a recurrent policy that learns by REINFORCE.
-
-Paper: Zoph & Le, 2017, arXiv 1611.01578.
-"""
+"""The controllers that sample from a recurrent policy: rewards, batches, growth. They differ in how they learn."""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
-import numpy as np
 from pydantic import Field
 
 from controllers.base import Controller, ControllerConfig
 from controllers.history import Record
-from controllers.rl.policy import Policy, one_thread
+from controllers.rl.learner import Drawn, InTurn, Learner, Replicas, Wanted, split
+from controllers.rl.policy import Policy
 from controllers.rl.queries import Depths
-from controllers.rl.reinforce import ReinforceUpdate
-from controllers.state import State, make_torch_generator, set_torch_generator_state, torch_generator_state
+from controllers.state import State, derive_seed, make_torch_generator
 from controllers.table import Proposal
 from controllers.trial import Status
 from search_spaces.domains import First
 from search_spaces.errors import SpecError
+from search_spaces.space import Space
+
+if TYPE_CHECKING:
+    import torch
 
 Positive = Annotated[int, Field(ge=1)]
 
 
-class ReinforceConfig(ControllerConfig):
-    """The paper's settings where it gives any.
+class PolicyConfig(ControllerConfig):
+    """What every recurrent policy can be told.
 
     Args:
         hidden: Units of each LSTM layer.
         layers: LSTM layers.
         init_range: Weights start uniform between minus and plus this.
-        learning_rate: Of Adam; the paper has 6e-4 for convolutional networks and 5e-4 for recurrent cells.
+        learning_rate: Of Adam.
         batch: Told trials that make one update.
         baseline_decay: Weight of the past in the moving average of rewards.
+        entropy: Weight of the entropy of each choice, which is rewarded; NAS-RL has none.
         reward: `power`: scale * value**exponent, of an accuracy, or of minus a metric to be minimized;
             `inverse`: scale / value**exponent, of a positive metric to be minimized, such as a perplexity.
-        exponent: 3 in the paper for accuracy, 2 for perplexity.
-        scale: 1 in the paper for accuracy, 80 for perplexity.
+        exponent: Of the reward.
+        scale: Of the reward; NAS-RL has 80 for perplexity.
         bins: Values that a continuous domain is seen as; None refuses one.
-        grow_start: Layers that a `First` may have at the start; None: all of them at once. The paper has 6.
+        grow_start: Layers that a `First` may have at the start; None: all of them at once. NAS-RL has 6.
         grow_by: Layers that are added.
         grow_every: Sampled candidates after which they are added.
         grow_exact: Whether the number of layers is held to that limit, rather than chosen up to it.
+        replicas: Copies of the policy that share its work, in processes of their own where a search runs on Ray: each
+            draws its part of the next `batch` samples, and computes the gradient of its part of a batch. With one,
+            each sample is drawn when it is asked for.
     """
 
-    kind: Literal["reinforce"] = "reinforce"
-    hidden: Positive = 35
-    layers: Positive = 2
-    init_range: Annotated[float, Field(gt=0)] = 0.08
-    learning_rate: Annotated[float, Field(gt=0)] = 6e-4
-    batch: Positive = 8
+    hidden: Positive
+    layers: Positive
+    init_range: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    batch: Positive
     baseline_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    entropy: Annotated[float, Field(ge=0)] = 0.0
     reward: Literal["power", "inverse"] = "power"
-    exponent: Annotated[float, Field(gt=0)] = 3.0
+    exponent: Annotated[float, Field(gt=0)]
     scale: Annotated[float, Field(gt=0)] = 1.0
     bins: Positive | None = None
     grow_start: Positive | None = None
     grow_by: Positive = 2
     grow_every: Positive = 1600
     grow_exact: bool = False
+    replicas: Positive = 1
+
+    def check(self) -> None:
+        """Refuses more replicas than a batch has samples."""
+        if self.replicas > self.batch:
+            raise SpecError("each replica needs a sample of a batch", self.replicas, f"<= {self.batch}", "replicas")
+
+    @abstractmethod
+    def learner(self, policy: Policy) -> Learner:
+        """Return what moves `policy`."""
+
+    def policy(self, space: Space, generator: torch.Generator) -> Policy:
+        """Return a policy over `space` with weights drawn from `generator`."""
+        return Policy(
+            space,
+            generator,
+            hidden=self.hidden,
+            layers=self.layers,
+            init_range=self.init_range,
+            bins=self.bins,
+        )
 
     def depths(self, sampled: int) -> Depths | None:
         """Return what a `First` is held to after `sampled` candidates; None: nothing.
 
-        Paper: arXiv 1611.01578, section 4.1: 6 layers, 2 more every 1,600 samples.
+        Paper: Zoph & Le, 2017, arXiv 1611.01578, section 4.1: 6 layers, 2 more every 1,600 samples.
         """
         if self.grow_start is None:
             return None
@@ -73,19 +99,21 @@ class ReinforceConfig(ControllerConfig):
         return (limit if self.grow_exact else 0), limit
 
 
-class Reinforce(Controller[ReinforceConfig]):
-    """Samples from an LSTM and moves it towards what was rewarded.
+P = TypeVar("P", bound=PolicyConfig)
+
+
+class PolicyController(Controller[P]):
+    """Samples from an LSTM, and has a learner move it once a batch of trials is told.
 
     A failed or infeasible trial is worth zero, or the lowest reward so far if that is less; a pruned one its last
     value. Candidates that were enqueued, and cancelled trials, teach nothing: the policy did not draw the ones, and
     nothing is known of the others. A duplicate counts like the trial that it repeats, as it would be trained again in
-    the paper. Trials are taken in tell order, so that a batch may hold samples of an older policy, as in the paper.
+    the papers. Trials are taken in tell order; an ask never waits for a batch.
     """
 
-    config_type = ReinforceConfig
     supports: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, config: ReinforceConfig, *args: Any, **options: Any) -> None:
+    def __init__(self, config: P, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
         if config.reward == "inverse" and self.objectives[0].mode == "max":
             raise SpecError("reward is for a metric to be minimized", "inverse", "power", "controller/reward")
@@ -94,19 +122,22 @@ class Reinforce(Controller[ReinforceConfig]):
             rule = "nothing grows: the space has no searched number of items"
             allowed = "null, or a space with a `first` domain, such as {preset: chain, grow: true}"
             raise SpecError(rule, config.grow_start, allowed, "controller/grow_start")
-        self._generator = make_torch_generator(self.seed, "controller", "policy")
-        self._policy = Policy(
-            self.space,
-            self._generator,
-            hidden=config.hidden,
-            layers=config.layers,
-            init_range=config.init_range,
-            bins=config.bins,
-        )
-        self._learner = ReinforceUpdate(self._policy, config.learning_rate, config.baseline_decay)
+        self._policy = config.policy(self.space, make_torch_generator(self.seed, "controller", "policy"))
+        self._learner = config.learner(self._policy)
+        self._replicas: Replicas = InTurn(self._learner)
+        self._ahead: list[Proposal] = []
         self._sampled = 0
         self._lowest = 0.0
         self._batch: list[State] = []
+
+    @property
+    def learner(self) -> Learner:
+        """What moves the policy."""
+        return self._learner
+
+    def distribute(self, replicas: Replicas | None) -> None:
+        """Have `replicas` do their parts of the work; None: all is done here. No result depends on it."""
+        self._replicas = replicas or InTurn(self._learner)
 
     def reward(self, record: Record) -> float:
         """Return what a trial is worth to the policy; see the class for those without a value."""
@@ -119,16 +150,22 @@ class Reinforce(Controller[ReinforceConfig]):
         return math.copysign(self.config.scale * abs(score) ** self.config.exponent, score)
 
     def _propose(self) -> Proposal:
-        depths = self.config.depths(self._sampled)
-        with one_thread():
-            sample = self._policy.sample(self._generator, depths)
+        if not self._ahead:
+            self._ahead = self._draw(1 if self.config.replicas == 1 else self.config.batch)
         self._sampled += 1
-        memo = {
-            "tokens": np.array(sample.tokens, np.int64),
-            "log_probs": np.array(sample.log_probs),
-            "depths": None if depths is None else list(depths),
-        }
-        return Proposal(sample.candidate, memo)
+        return self._ahead.pop(0)
+
+    def _draw(self, n: int) -> list[Proposal]:
+        numbers = range(self._sampled, self._sampled + n)
+        # A generator a sample, by its number: who draws it does not matter, and none is to be saved.
+        wanted = [
+            Wanted(derive_seed(self.seed, "controller", "sample", k, bits=63), self.config.depths(k)) for k in numbers
+        ]
+        samples = self._replicas.draw(split(wanted, min(n, self.config.replicas)))
+        return [
+            Proposal(sample.candidate, Drawn.of(sample, one.depths).to_data())
+            for sample, one in zip(samples, wanted, strict=True)
+        ]
 
     def _update(self, record: Record, memo: State | None) -> None:
         if memo is None or record.outcome.status is Status.CANCELLED:
@@ -138,23 +175,23 @@ class Reinforce(Controller[ReinforceConfig]):
         self._batch.append(memo | {"reward": reward})
         if len(self._batch) == self.config.batch:
             batch, self._batch = self._batch, []
-            depths: list[Depths | None] = [tuple(kept["depths"]) if kept["depths"] else None for kept in batch]
-            self._learner.update([kept["tokens"] for kept in batch], depths, [kept["reward"] for kept in batch])
+            drawn, rewards = [Drawn.from_data(kept) for kept in batch], [kept["reward"] for kept in batch]
+            self._learner.update(drawn, rewards, self.config.replicas, self._replicas)
 
     def _get_state(self) -> State:
         return {
-            "generator": torch_generator_state(self._generator),
             "policy": self._policy.get_state(),
             "learner": self._learner.get_state(),
             "sampled": self._sampled,
             "lowest": self._lowest,
             "batch": list(self._batch),
+            "ahead": [proposal.to_data() for proposal in self._ahead],
         }
 
     def _set_state(self, state: State) -> None:
-        set_torch_generator_state(self._generator, state["generator"])
         self._policy.set_state(state["policy"])
         self._learner.set_state(state["learner"])
         self._sampled = state["sampled"]
         self._lowest = state["lowest"]
         self._batch = list(state["batch"])
+        self._ahead = [Proposal.from_data(data) for data in state["ahead"]]

@@ -1,6 +1,6 @@
 """The recurrent policy of NAS-RL: an LSTM, a softmax a choice, attention over anchor points.
 
-Shapes: m candidates, T steps, N queries, H hidden units, S rows of softmax options, V rows of the vocabulary.
+Shapes: m candidates, T steps, N queries, L layers, H hidden units, S rows of softmax options, V rows of the vocabulary.
 
 Paper: Zoph & Le, 2017, arXiv 1611.01578, sections 3.1 and 3.3.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from controllers.rl.batch import Batch
 from controllers.rl.queries import Anchor, Depths, Query, Script
 from controllers.state import State, to_arrays
 from search_spaces.candidate import Candidate
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-LayerState = tuple["Tensor", "Tensor"]
+Floats = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Policy:
         layers: Layers of the LSTM.
         init_range: All weights start uniform between minus and plus this.
         bins: Number of bins of continuous domains.
+        temperature: What logits are divided by.
+        tanh: The greatest size of a logit, which is `tanh` times the hyperbolic tangent of what it was; None: no bound.
     """
 
     def __init__(
@@ -84,9 +87,12 @@ class Policy:
         layers: int = 2,
         init_range: float = 0.08,
         bins: int | None = None,
+        temperature: float = 1.0,
+        tanh: float | None = None,
     ) -> None:
         import torch
 
+        self.temperature, self.tanh = temperature, tanh
         self.script = Script(space, bins)
         self.hidden = hidden
         self.layers = layers
@@ -111,21 +117,16 @@ class Policy:
         import torch
 
         with torch.no_grad():
-            weights = self.parameters["embedding"]
-            state = self._zero_state(1)
-            anchors: dict[Anchor, Tensor] = {}
+            drawer = _Drawer(self, generator)
             log_probs: list[float] = []
-            x = weights[self.script.start : self.script.start + 1]
             walk = self.script.walk(depths)
+            fed = [(self.script.start, 1.0)]
             try:
                 query = next(walk)
                 while True:
-                    h, state = self._step(x, state)
-                    choices, log_prob = self._draw(query, h, anchors, generator)
+                    choices, log_prob = drawer.answer(query, fed)
                     log_probs.append(log_prob)
-                    anchors.update(dict.fromkeys(query.plan.marks, h))
                     fed = query.feed(choices)
-                    x = sum((weights[row : row + 1] * weight for row, weight in fed[1:]), weights[fed[0][0]][None])
                     query = walk.send(choices)
             except StopIteration as stop:
                 candidate, tokens = stop.value
@@ -134,11 +135,19 @@ class Policy:
     def evaluate(
         self, tokens: Sequence[Sequence[int]], depths: Sequence[Depths | None] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return what the policy, as it is now, says of candidates; with gradients.
+        """Return `score` of candidates.
 
         Args:
             tokens: The tokens of m candidates.
             depths: What each was held to when it was drawn; None for nothing.
+        """
+        return self.score(Batch(self.script, tokens, depths))
+
+    def score(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return what the policy, as it is now, says of candidates; with gradients.
+
+        Args:
+            batch: The m candidates.
 
         Returns:
             The log-probability of what each step decided and the entropy of that step, both (m, T), zero after the
@@ -146,24 +155,44 @@ class Policy:
         """
         import torch
 
-        held = depths if depths is not None else [None] * len(tokens)
-        scripts = [self.script.replay(given, limit) for given, limit in zip(tokens, held, strict=True)]
-        steps = max((len(script) for script in scripts), default=0)
-        if steps == 0:
-            return torch.zeros(len(scripts), 0), torch.zeros(len(scripts), 0)
-        hidden = self._hidden(scripts, steps)
-        places, parts = self._softmax_parts(scripts, steps, hidden)
-        for found in self._anchor_parts(scripts, steps, hidden):
-            places.append(found[0])
-            parts.append(found[1])
-        if not places:  # anchors without an item before them leave nothing to choose
-            return torch.zeros(len(scripts), steps), torch.zeros(len(scripts), steps)
-        index = torch.from_numpy(np.concatenate(places))
-        log_probs, entropies = (
-            torch.zeros(len(scripts) * steps).index_add(0, index, torch.cat([part[i] for part in parts]))
-            for i in (0, 1)
-        )
-        return log_probs.view(len(scripts), steps), entropies.view(len(scripts), steps)
+        log_probs = entropies = torch.zeros(batch.size * batch.steps)
+        if batch.steps:
+            hidden = self._hidden(batch)
+            for places, log_p, entropy in (*self._softmax_parts(batch, hidden), *self._anchor_parts(batch, hidden)):
+                log_probs = log_probs.index_add(0, places, log_p)
+                entropies = entropies.index_add(0, places, entropy)
+        return log_probs.view(batch.size, batch.steps), entropies.view(batch.size, batch.steps)
+
+    def attention(self, previous: Tensor, current: Tensor) -> Tensor:
+        """Return one logit a pair of hidden states, (N,), given (N, H) or, for the current one, (1, H)."""
+        import torch
+
+        projected = previous @ self.parameters["anchor.previous"].T + current @ self.parameters["anchor.current"].T
+        return self.shaped(torch.tanh(projected) @ self.parameters["anchor.v"])
+
+    def shaped(self, logits: Tensor) -> Tensor:
+        """Return logits as temperature and bound make them.
+
+        Paper: Bello et al., 2017, arXiv 1611.09940, appendices A.1 and A.2.
+        """
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        return logits if self.tanh is None else self.tanh * logits.tanh()
+
+    def chances(self, batch: Batch) -> tuple[Tensor, int]:
+        """Return the probability of each earlier item that may be taken into a subset, and the number of subsets.
+
+        Args:
+            batch: The m candidates in which the subsets stand.
+        """
+        import torch
+
+        if not batch.many.numel():
+            return torch.zeros(0), 0
+        places, pairs, _ = batch.many
+        hidden = self._hidden(batch)
+        logits = self.attention(hidden[batch.pairs[0][pairs]], hidden[batch.pairs[1][pairs]])
+        return torch.sigmoid(logits), len(places.unique())
 
     def get_state(self) -> State:
         """Return the weights as a state tree."""
@@ -175,158 +204,131 @@ class Policy:
 
         with torch.no_grad():
             for name, weight in self.parameters.items():
-                weight.copy_(torch.from_numpy(state[name]))
+                weight.copy_(torch.tensor(state[name]))
 
-    def _zero_state(self, m: int) -> list[LayerState]:
+    def _hidden(self, batch: Batch) -> Tensor:
+        """Return the hidden state of the top layer at each place, and a zero, (m T + 1, H)."""
         import torch
 
-        return [(torch.zeros(m, self.hidden), torch.zeros(m, self.hidden)) for _ in range(self.layers)]
+        inputs = batch.fed @ self.parameters["embedding"]
+        zero = torch.zeros(self.layers, batch.size, self.hidden)
+        weights = [self.parameters[f"lstm.{layer}.{name}"] for layer in range(self.layers) for name in _LSTM]
+        top: Tensor = torch.lstm(inputs, (zero, zero), weights, True, self.layers, 0.0, False, False, True)[0]
+        return torch.cat([top.flatten(0, 1), torch.zeros(1, self.hidden)])
 
-    def _step(self, x: Tensor, state: list[LayerState]) -> tuple[Tensor, list[LayerState]]:
-        """Return the hidden state of the top layer, (m, H), and the state of all, for an input (m, H)."""
+    def _softmax_parts(self, batch: Batch, hidden: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield places, log-probabilities and entropies of the queries that choose from options, each (N,)."""
         import torch
 
-        after: list[LayerState] = []
-        for layer, before in enumerate(state):
-            weights = [self.parameters[f"lstm.{layer}.{name}"] for name in _LSTM]
-            after.append(torch.lstm_cell(x, before, *weights))
-            x = after[-1][0]
-        return x, after
+        if not len(batch.places):
+            return
+        logits = self.shaped(hidden[batch.places] @ self.parameters["softmax"].T + self.parameters["softmax_bias"])
+        log_p = torch.log_softmax(logits.masked_fill(batch.forbidden, -torch.inf), 1)
+        entropy = -(log_p.exp() * log_p.masked_fill(batch.forbidden, 0.0)).sum(1)
+        yield batch.places, log_p.gather(1, batch.picked[:, None])[:, 0], entropy
 
-    def _attention(self, previous: Tensor, current: Tensor) -> Tensor:
-        """Return one logit a pair of hidden states, (N,), given (N, H) or, for the current one, (1, H)."""
+    def _anchor_parts(self, batch: Batch, hidden: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the same of what was asked of earlier items."""
         import torch
 
-        projected = previous @ self.parameters["anchor.previous"].T + current @ self.parameters["anchor.current"].T
-        return torch.tanh(projected) @ self.parameters["anchor.v"]
+        if not batch.pairs.numel():
+            return
+        logits = self.attention(hidden[batch.pairs[0]], hidden[batch.pairs[1]])
+        for place, pairs, taken in batch.one:
+            log_p = torch.log_softmax(logits[pairs], 0)
+            yield torch.tensor([place]), log_p[taken][None], -(log_p.exp() * log_p).sum()[None]
+        if batch.many.numel():
+            places, pairs, bits = batch.many
+            asked = logits[pairs]
+            log_p = torch.nn.functional.logsigmoid(asked * (bits * 2 - 1))
+            yield places, log_p, torch.nn.functional.softplus(asked) - torch.sigmoid(asked) * asked
 
-    def _draw(
-        self, query: Query, h: Tensor, anchors: dict[Anchor, Tensor], generator: torch.Generator
-    ) -> tuple[Choices, float]:
+
+class _Drawer:
+    """One walk of a policy, without gradients: the arrays of a step are small, and numpy is quicker with those.
+
+    Products of matrices are torch's, which keeps to the threads that it is given.
+    """
+
+    def __init__(self, policy: Policy, generator: torch.Generator) -> None:
         import torch
 
-        sources = query.plan.sources
+        self._policy = policy
+        self._generator = generator
+        weights = {name: weight.detach() for name, weight in policy.parameters.items()}
+        self._embedding: Floats = weights["embedding"].numpy()
+        self._softmax: Floats = weights["softmax"].numpy()
+        self._bias: Floats = weights["softmax_bias"].numpy()
+        layers = [[weights[f"lstm.{layer}.{name}"] for name in _LSTM] for layer in range(policy.layers)]
+        self._layers = [(torch.cat(part[:2], 1), part[2] + part[3]) for part in layers]
+        self._h: list[Floats] = [np.zeros(policy.hidden, np.float32) for _ in layers]
+        self._c: list[Floats] = list(self._h)
+        self._anchors: dict[Anchor, Floats] = {}
+
+    def answer(self, query: Query, fed: Sequence[tuple[int, float]]) -> tuple[Choices, float]:
+        """Return what is drawn for `query` once the rows `fed` are taken in, and its log-probability."""
+        self._step(fed)
+        h, sources = self._h[-1], query.plan.sources
         if sources is None:
-            rows = slice(query.row, query.row + len(query.mask))
-            logits = torch.addmv(self.parameters["softmax_bias"][rows], self.parameters["softmax"][rows], h[0])
-            if not all(query.mask):
-                logits = logits.masked_fill(~torch.tensor(query.mask), -torch.inf)
+            answer = self._one_of(query, h)
         elif not sources:
-            return (), 0.0
+            answer = (), 0.0
         else:
-            zero = torch.zeros(1, self.hidden)
-            logits = self._attention(torch.cat([anchors.get(source, zero) for source in sources]), h)
-            if query.many:
-                return self._draw_many(query, logits, generator)
-        log_p = torch.log_softmax(logits, 0)
-        pick = int(torch.multinomial(log_p.exp(), 1, generator=generator))
-        return (pick,), float(log_p[pick])
+            answer = self._of_items(query, h)
+        self._anchors.update(dict.fromkeys(query.plan.marks, h))
+        return answer
 
-    def _draw_many(self, query: Query, logits: Tensor, generator: torch.Generator) -> tuple[Choices, float]:
+    def _step(self, fed: Sequence[tuple[int, float]]) -> None:
         import torch
 
-        drawn = (torch.rand(len(logits), generator=generator) < torch.sigmoid(logits)).tolist()
+        x: Floats = self._embedding[fed[0][0]]
+        for row, share in fed[1:]:
+            x = x + self._embedding[row] * np.float32(share)
+        n = len(x)
+        for layer, (weight, bias) in enumerate(self._layers):
+            both = torch.from_numpy(np.concatenate((x, self._h[layer])))
+            gates: Floats = torch.addmv(bias, weight, both).numpy()
+            new = np.tanh(gates[2 * n : 3 * n])
+            opened = 0.5 + 0.5 * np.tanh(0.5 * gates)  # the sigmoid
+            self._c[layer] = opened[n : 2 * n] * self._c[layer] + opened[:n] * new
+            x = self._h[layer] = opened[3 * n :] * np.tanh(self._c[layer])
+
+    def _one_of(self, query: Query, h: Floats) -> tuple[Choices, float]:
+        import torch
+
+        rows = slice(query.row, query.row + len(query.mask))
+        plain = np.einsum("ij,j->i", self._softmax[rows], h) + self._bias[rows]
+        logits = self._policy.shaped(torch.from_numpy(plain)).numpy()
+        return self._picked(logits if all(query.mask) else np.where(query.mask, logits, -np.inf))
+
+    def _picked(self, logits: Floats) -> tuple[Choices, float]:
+        import torch
+
+        relative = (logits - logits.max()).astype(np.float64)
+        ends = np.cumsum(np.exp(relative))
+        # The first whose share ends past the point drawn: what is forbidden has no share.
+        point = torch.rand((), generator=self._generator).item() * ends[-1]
+        pick = int(np.searchsorted(ends, point, side="right"))
+        return (pick,), float(relative[pick] - np.log(ends[-1]))
+
+    def _of_items(self, query: Query, h: Floats) -> tuple[Choices, float]:
+        import torch
+
+        zero = np.zeros_like(h)
+        earlier = np.stack([self._anchors.get(source, zero) for source in query.plan.sources or ()])
+        logits = self._policy.attention(torch.from_numpy(earlier), torch.from_numpy(h[None]))
+        if not query.many:
+            return self._picked(logits.numpy())
+        drawn = (torch.rand(len(logits), generator=self._generator) < torch.sigmoid(logits)).tolist()
         log_p = torch.stack([torch.nn.functional.logsigmoid(-logits), torch.nn.functional.logsigmoid(logits)]).tolist()
         bits: Choices = ()
         total = 0.0
         for i, yes in enumerate(drawn):
-            mask = _mask(query, bits)
+            mask = query.bits(bits)
             bit = int(yes) if all(mask) else mask.index(True)
             total += log_p[bit][i] if all(mask) else 0.0
             bits = (*bits, bit)
         return bits, total
 
-    def _hidden(self, scripts: Sequence[Sequence[tuple[Query, Choices]]], steps: int) -> Tensor:
-        """Return hidden states and a zero, (m T + 1, H): step t of candidate k stands in row k T + t."""
-        import torch
-
-        fed = np.zeros((len(scripts), steps, self.script.rows), np.float32)
-        fed[:, 0, self.script.start] = 1.0
-        for k, script in enumerate(scripts):
-            for t, (query, choices) in enumerate(script[:-1]):
-                for row, weight in query.feed(choices):
-                    fed[k, t + 1, row] += weight
-        inputs = torch.from_numpy(fed) @ self.parameters["embedding"]
-        state = self._zero_state(len(scripts))
-        tops = []
-        for t in range(steps):
-            h, state = self._step(inputs[:, t], state)
-            tops.append(h)
-        return torch.cat([torch.stack(tops, 1).flatten(0, 1), torch.zeros(1, self.hidden)])
-
-    def _softmax_parts(
-        self, scripts: Sequence[Sequence[tuple[Query, Choices]]], steps: int, hidden: Tensor
-    ) -> tuple[list[Any], list[tuple[Tensor, Tensor]]]:
-        import torch
-
-        found = [
-            (k * steps + t, query, query.row + choices[0])
-            for k, script in enumerate(scripts)
-            for t, (query, choices) in enumerate(script)
-            if query.plan.sources is None
-        ]
-        if not found:
-            return [], []
-        allowed = np.zeros((len(found), self.script.options), bool)
-        for i, (_, query, _) in enumerate(found):
-            allowed[i, query.row : query.row + len(query.mask)] = query.mask
-        places = np.array([place for place, _, _ in found])
-        picked = torch.tensor([row for _, _, row in found])
-        logits = hidden[torch.from_numpy(places)] @ self.parameters["softmax"].T + self.parameters["softmax_bias"]
-        forbidden = torch.from_numpy(~allowed)
-        log_p = torch.log_softmax(logits.masked_fill(forbidden, -torch.inf), 1)
-        entropy = -(log_p.exp() * log_p.masked_fill(forbidden, 0.0)).sum(1)
-        return [places], [(log_p.gather(1, picked[:, None])[:, 0], entropy)]
-
-    def _anchor_parts(
-        self, scripts: Sequence[Sequence[tuple[Query, Choices]]], steps: int, hidden: Tensor
-    ) -> Iterator[tuple[Any, tuple[Tensor, Tensor]]]:
-        import torch
-
-        zero = len(scripts) * steps
-        pairs: list[tuple[int, int]] = []
-        asked: list[tuple[int, Query, Choices]] = []
-        for k, script in enumerate(scripts):
-            anchors: dict[Anchor, int] = {}
-            for t, (query, choices) in enumerate(script):
-                place = k * steps + t
-                if query.plan.sources:
-                    pairs += [(anchors.get(source, zero), place) for source in query.plan.sources]
-                    asked.append((place, query, choices))
-                anchors.update(dict.fromkeys(query.plan.marks, place))
-        if not pairs:
-            return
-        previous, current = torch.tensor(pairs).T
-        logits = self._attention(hidden[previous], hidden[current])
-        many_places: list[int] = []
-        many_rows: list[int] = []
-        many_bits: list[int] = []
-        at = 0
-        for place, query, choices in asked:
-            n = len(query.plan.sources or ())
-            if query.many:
-                free = [i for i in range(n) if all(_mask(query, choices[:i]))]
-                many_places += [place] * len(free)
-                many_rows += [at + i for i in free]
-                many_bits += [choices[i] for i in free]
-            else:
-                log_p = torch.log_softmax(logits[at : at + n], 0)
-                entropy = -(log_p.exp() * log_p).sum()
-                yield np.array([place]), (log_p[choices[0]][None], entropy[None])
-            at += n
-        if many_rows:
-            asked_logits = logits[torch.tensor(many_rows)]
-            signs = torch.tensor(many_bits) * 2 - 1
-            log_p = torch.nn.functional.logsigmoid(asked_logits * signs)
-            p = torch.sigmoid(asked_logits)
-            softplus = torch.nn.functional.softplus(asked_logits)
-            yield np.array(many_places), (log_p, softplus - p * asked_logits)
-
 
 _LSTM = ("input", "hidden", "input_bias", "hidden_bias")
-
-
-def _mask(query: Query, bits: Choices) -> tuple[bool, ...]:
-    step = query.plan.domain.choices(bits)
-    assert step is not None
-    return step[1]

@@ -63,6 +63,12 @@ class Query:
         """Number of tokens that answer it."""
         return len(self.plan.sources or ()) if self.plan.sources is not None and self.many else 1
 
+    def bits(self, choices: Choices) -> tuple[bool, ...]:
+        """Return whether no and yes are allowed of the source that follows those answered by `choices`."""
+        step = self.plan.domain.choices(choices)
+        assert step is not None
+        return step[1]
+
     def feed(self, choices: Choices) -> list[tuple[int, float]]:
         """Return the rows, and their weights, whose sum is the input of the next step."""
         if self.plan.sources is None:

@@ -15,7 +15,7 @@ from search_spaces.blocks.anchors import (
     EqualProportion,
     GridAnchors,
 )
-from search_spaces.blocks.base import Backbone, Block, Context, Gate, Neck, Pyramid, offered, part_params
+from search_spaces.blocks.base import Backbone, Context, Gate, Neck, Pyramid, check_sizes, offered, part_params
 from search_spaces.blocks.cascade import Cascade, HybridCascade, Light, TwoStage
 from search_spaces.blocks.context import Aspp, Cpm
 from search_spaces.blocks.detection import DetectionHead, Guided, LightRpn, OneStage, PoolingPyramid, Rpn, Ssd, Yolo
@@ -107,16 +107,28 @@ class Detector(Architecture):
         names = [node.name for node in nodes]
         return Graph(tuple(nodes), tuple(zip(names, names[1:], strict=False)))
 
+    def check_size(self, image_size: Shape) -> None:
+        """Refuses images whose maps do not have a size that every part takes.
+
+        Args:
+            image_size: (H, W).
+
+        Raises:
+            SpecError: A map has not; the path says which part cannot take it.
+        """
+        inner = self.backbone.pyramid()
+        _at("backbone", lambda: self.backbone.check_size(image_size))
+        check_sizes(self.neck, inner, image_size, "neck")
+        check_sizes(self.context, self.neck.outputs(inner), image_size, "context")
+        check_sizes(self.head, self.pyramid(), image_size, "head")
+
     def _strides(self) -> tuple[int, ...]:
         return tuple(feature.stride for feature in self.head.levels(self.pyramid()))
 
     def _build(self, input_shape: Shape, outputs: int) -> nn.Module:
         from search_spaces.networks.detector import DetectorNetwork
 
-        inner = self.backbone.pyramid()
-        _refuse_sizes("neck", self.neck, inner, input_shape[1:])
-        if self.context is not None:
-            _refuse_sizes("context", self.context, self.neck.outputs(inner), input_shape[1:])
+        self.check_size(input_shape[1:])
         return DetectorNetwork(self, input_shape[0], outputs)
 
 
@@ -126,14 +138,6 @@ def _at(name: str, make: Any) -> Any:
         return make()
     except SpecError as error:
         raise error.at(name) from None
-
-
-def _refuse_sizes(name: str, block: Block, inputs: Pyramid, image_size: Shape) -> None:
-    for feature in inputs:
-        size = feature.shape(image_size)[1:]
-        if any(side % block.size_multiple for side in size):
-            rule = f"height and width of its maps are multiples of {block.size_multiple}"
-            raise SpecError(rule, list(size), "another image size, or another block", name)
 
 
 @preset("detector")

@@ -47,6 +47,14 @@ class ImageCascade(Backbone):
         coarsest = self.backbone.pyramid()[-1]
         return tuple(Feature(coarsest.channels, coarsest.stride * factor) for factor in self.factors)
 
+    def check_size(self, image_size: Shape) -> None:
+        """Refuses images that the backbone refuses in one of the sizes."""
+        _check_each(self.backbone, self.sizes(image_size))
+
+    def sizes(self, image_size: Shape) -> list[Shape]:
+        """Returns height and width in which the backbone sees images of `image_size` (H, W), for each factor."""
+        return [tuple(-(-size // factor) for size in image_size) for factor in self.factors]
+
     def build_features(self, channels: int) -> nn.Module:
         """Returns the module from images (N, channels, H, W) to a tuple of maps, one a factor."""
         from search_spaces.networks.image_pyramid import CascadeFeatures
@@ -89,6 +97,14 @@ class ScaleAttention(Backbone):
         """Returns the features of the backbone."""
         return self.backbone.pyramid()
 
+    def check_size(self, image_size: Shape) -> None:
+        """Refuses images that the backbone refuses in one of the sizes."""
+        _check_each(self.backbone, self.sizes(image_size))
+
+    def sizes(self, image_size: Shape) -> list[Shape]:
+        """Returns height and width in which the backbone sees images of `image_size` (H, W), for each scale."""
+        return [tuple(max(1, round(size * scale)) for size in image_size) for scale in self.scales]
+
     def build_features(self, channels: int) -> nn.Module:
         """Returns the module from images (N, channels, H, W) to the tuple of maps that `pyramid` describes."""
         from search_spaces.networks.image_pyramid import ScaleFeatures
@@ -99,3 +115,11 @@ class ScaleAttention(Backbone):
         from search_spaces.networks.image_pyramid import PyramidClassifier
 
         return PyramidClassifier(self, input_shape[0], outputs)
+
+
+def _check_each(backbone: Backbone, sizes: list[Shape]) -> None:
+    try:
+        for size in sizes:
+            backbone.check_size(size)
+    except SpecError as error:
+        raise error.at("backbone") from None

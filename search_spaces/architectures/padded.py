@@ -44,6 +44,16 @@ class Padded(Backbone):
         """Returns the features of the backbone."""
         return self.backbone.pyramid()
 
+    def check_size(self, image_size: Shape) -> None:
+        """Refuses images that cannot be mirrored as far as the margin goes, and those that the backbone refuses."""
+        if self.mode == "reflect" and self.margin >= min(image_size):
+            allowed = f"less than {min(image_size)}"
+            raise SpecError("a mirrored margin is narrower than the image", self.margin, allowed, "margin")
+        try:
+            self.backbone.check_size(tuple(size + 2 * self.margin for size in image_size))
+        except SpecError as error:
+            raise error.at("backbone") from None
+
     def build_features(self, channels: int) -> nn.Module:
         """Returns the module from images (N, channels, H, W) to the tuple of maps."""
         from search_spaces.networks.padded import PaddedFeatures
@@ -53,7 +63,4 @@ class Padded(Backbone):
     def _build(self, input_shape: Shape, outputs: int) -> nn.Module:
         from search_spaces.networks.padded import PaddedClassifier
 
-        if self.mode == "reflect" and self.margin >= min(input_shape[1:]):
-            allowed = f"less than {min(input_shape[1:])}"
-            raise SpecError("a mirrored margin is narrower than the image", self.margin, allowed, "margin")
         return PaddedClassifier(self, input_shape, outputs)

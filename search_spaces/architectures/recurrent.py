@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from search_spaces.blocks.base import part_params
 from search_spaces.blocks.cells import Cell, Gru, Lstm
+from search_spaces.blocks.tree_cells import tree_cells
 from search_spaces.build import Architecture, Graph, Node, Shape
 from search_spaces.domains import Categorical, Float, Integer
 from search_spaces.spec import Hole, hole
@@ -58,18 +60,26 @@ class Recurrent(Architecture):
         return (self.embedding, *(self.hidden,) * (self.layers - 1), last)
 
     def graph(self, input_shape: Shape, outputs: int) -> Graph:
-        """Returns one node for the embedding, one a layer and one for the decoder."""
+        """Returns one node for the embedding, one a layer and one for the decoder; the first layer in detail."""
         params, widths = part_params(self, input_shape, outputs), self.widths()
         kind, steps = str(getattr(self.cell, "kind", "cell")), input_shape[0]
         each = [sum(_layer_params(self.cell, *pair)) for pair in zip(widths, widths[1:], strict=False)]
         nodes = [Node("tokens", "input", "tokens", input_shape)]
         nodes.append(Node("embedding", "embedding", "embedding", (steps, widths[0]), params["embedding"]))
+        edges = [("tokens", "embedding")]
         for i, (width, count) in enumerate(zip(widths[1:], each, strict=True)):
-            nodes.append(Node(f"layer {i}", kind, f"{i}: {kind}", (steps, width), count))
+            before, layer = nodes[-1].name, Node(f"layer {i}", kind, f"{i}: {kind}", (steps, width), count)
+            inner = self.cell.inner(layer.shape, count) if i == 0 else None
+            inner = inner or Graph((replace(layer, name=""),), ())
+            heads = {target for _, target in inner.edges}
+            names = {node.name: f"{layer.name} {node.name}".rstrip() for node in inner.nodes}
+            nodes += [replace(node, name=names[node.name]) for node in inner.nodes]
+            edges += [(before, name) for inside, name in names.items() if inside not in heads]
+            edges += [(names[source], names[target]) for source, target in inner.edges]
         label = "linear, weights of the embedding" if self.tied else "linear"
+        edges.append((nodes[-1].name, "decoder"))
         nodes.append(Node("decoder", "output", label, (steps, outputs), params["decoder"]))
-        names = [node.name for node in nodes]
-        return Graph(tuple(nodes), tuple(zip(names, names[1:], strict=False)))
+        return Graph(tuple(nodes), tuple(edges))
 
     def _build(self, input_shape: Shape, outputs: int) -> nn.Module:
         from search_spaces.networks.recurrent import RecurrentNetwork
@@ -107,3 +117,16 @@ def recurrent(
         layer_dropout=hole(Float(*rates)),
         output_dropout=hole(Float(*rates)),
     )
+
+
+@preset("nascell")
+def nascell(base: int = 8, control: bool = False) -> Recurrent:
+    """Returns the space of the recurrent cells of NAS-RL, in a language model of two layers of 200 numbers.
+
+    Args:
+        base: Leaves of the tree that a cell is, a power of two.
+        control: Whether `max` may combine and `sin` activate, too, as in the paper's control experiment.
+
+    Paper: Zoph & Le, 2017, arXiv 1611.01578, sections 3.4 and 4.2.
+    """
+    return Recurrent(cell=tree_cells(base, control))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from search_spaces.blocks.base import Attention, Backbone, Feature, Pyramid, part_params
+from search_spaces.blocks.base import Attention, Backbone, Feature, Pyramid, check_sizes, part_params
 from search_spaces.blocks.convolution import Convolution, Dense
 from search_spaces.blocks.depth_gates import DepthGate
 from search_spaces.blocks.normalization import BatchNorm, Norm
@@ -104,7 +104,10 @@ class Resnet(Backbone):
     def _check_parts(self) -> None:
         for stage in self.plan():
             for plan in stage:
-                _fits("block", lambda plan=plan: self.block.check_plan(plan))
+                # A dense convolution takes every place: what is refused only with another one is refused by that.
+                dense = replace(plan, conv=Dense())
+                _fits("block", lambda plan=dense: self.block.check_plan(plan))
+                _fits("conv", lambda plan=plan: self.block.check_plan(plan))
                 if plan.attention is not None:
                     _fits("attention", lambda a=plan.attention, c=plan.out_channels: a.outputs((Feature(c, 1),)))
         for i, feature in enumerate(self.pyramid()):
@@ -131,6 +134,17 @@ class Resnet(Backbone):
         deepest = self.output_stride or strides[-1]
         channels = [stage[-1].out_channels for stage in self.plan()]
         return tuple(Feature(c, min(stride, deepest)) for c, stride in zip(channels, strides, strict=True))
+
+    def check_size(self, image_size: Shape) -> None:
+        """Refuses images at which a part of a stage would read a map that it cannot take."""
+        features = self.pyramid()
+        for i, feature in enumerate(features):
+            parts, seen = self._parts(i), (features[max(0, i - 1)], feature)
+            check_sizes(self.block, seen, image_size, "block")
+            check_sizes(parts["conv"], seen, image_size, "conv")
+            check_sizes(parts["attention"], (feature,), image_size, "attention")
+            check_sizes(self.context_of(i), (feature,), image_size, "context")
+        check_sizes(self.classifier, features, image_size, "classifier")
 
     def context_of(self, stage: int) -> Attention | None:
         """Returns what the output of a stage goes through."""

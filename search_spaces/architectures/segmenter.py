@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces.architectures.image_pyramid import ImageCascade, ScaleAttention
 from search_spaces.architectures.resnet import Resnet
-from search_spaces.blocks.base import Backbone, Block, Context, Decoder, Feature, Gate, Pyramid, offered, part_params
+from search_spaces.blocks.base import (
+    Backbone,
+    Context,
+    Decoder,
+    Feature,
+    Gate,
+    Pyramid,
+    check_sizes,
+    offered,
+    part_params,
+)
 from search_spaces.blocks.context import Aspp, Cpm, Psp, Ssh
 from search_spaces.blocks.decoders import DeepLabV3Plus, PanopticFpn, TopDown, Unet
 from search_spaces.blocks.decoders_dense import Dla, FullyDense, Tiramisu, UnetPlusPlus
@@ -16,8 +25,8 @@ from search_spaces.blocks.fusion import Add, Concat, Fusion, WeightedAdd
 from search_spaces.blocks.heads import Head1x1, Head3x3, Head3x3Then1x1, SegmentationHead
 from search_spaces.build import Architecture, Graph, Node, Shape
 from search_spaces.domains import Categorical, Composition, Domain, Subset
-from search_spaces.errors import SpecError, join
-from search_spaces.spec import Hole, Spec, children, hole
+from search_spaces.errors import SpecError
+from search_spaces.spec import Hole, Spec, hole
 from search_spaces.template import preset
 
 if TYPE_CHECKING:
@@ -125,30 +134,18 @@ class Segmenter(Architecture):
         Raises:
             SpecError: A map has not; the path says which part cannot take it.
         """
-        features = self.backbone.pyramid()
-        parts = {"backbone": self.backbone, "context": self.context, "decoder": self.decoder}
-        for name, part in parts.items():
-            read = features[-1:] if name == "context" else features
-            for path, block in _blocks(part, name):
-                step = block.size_multiple
-                shapes = [feature.shape(image_size)[1:] for feature in read]
-                wrong = [shape for shape in shapes if any(size % step for size in shape)]
-                if wrong:
-                    rule = f"height and width of the maps are multiples of {step}"
-                    raise SpecError(rule, list(wrong[0]), "images of another size", path)
+        try:
+            self.backbone.check_size(image_size)
+        except SpecError as error:
+            raise error.at("backbone") from None
+        check_sizes(self.context, self.backbone.pyramid()[-1:], image_size, "context")
+        check_sizes(self.decoder, self.informed(), image_size, "decoder")
 
     def _build(self, input_shape: Shape, outputs: int) -> nn.Module:
         self.check_size(input_shape[1:])
         from search_spaces.networks.segmenter import SegmenterNetwork
 
         return SegmenterNetwork(self, input_shape[0], outputs)
-
-
-def _blocks(node: Any, path: str) -> Iterator[tuple[str, Block]]:
-    if isinstance(node, Block):
-        yield path, node
-    for name, item in children(node):
-        yield from _blocks(item, join(path, name))
 
 
 @preset("segmenter")

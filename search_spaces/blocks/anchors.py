@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from search_spaces.blocks.base import Block, Form
 from search_spaces.errors import SpecError
 from search_spaces.spec import Hole
+
+if TYPE_CHECKING:
+    from search_spaces.cost import Cost
 
 Size = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -55,6 +58,12 @@ class AnchorScheme(Block):
             SpecError: The scheme does not fit the number of levels.
         """
         return tuple(map(len, self.shapes(strides)))
+
+    def cost(self, channels: int = 64, image_size: tuple[int, int] = (64, 64)) -> Cost | None:
+        """Returns a cost of nothing: anchors are no part of a network."""
+        from search_spaces.cost import Cost
+
+        return Cost(0, 0, 0)
 
 
 class GridAnchors(AnchorScheme):

@@ -5,14 +5,14 @@ Importing this file does not import torch: what does not fit together is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from search_spaces.build import Architecture, Shape
-from search_spaces.errors import SpecError
-from search_spaces.spec import Spec, kinds
+from search_spaces.errors import SpecError, join
+from search_spaces.spec import Spec, children, kinds
 
 if TYPE_CHECKING:
     from torch import nn
@@ -190,6 +190,22 @@ class Backbone(Architecture):
         """Returns the module from images (N, channels, H, W) to the tuple of maps that `pyramid` describes."""
         raise NotImplementedError
 
+    def check_size(self, image_size: Shape) -> None:
+        """Refuses images at which a part would read a map that it cannot take; by default all read the pyramid.
+
+        Args:
+            image_size: (H, W).
+
+        Raises:
+            SpecError: A map has not the size that a part needs; the path says which part.
+        """
+        check_sizes(self, self.pyramid(), image_size)
+
+    def _checked(self, input_shape: Sequence[int], outputs: int) -> Shape:
+        shape = super()._checked(input_shape, outputs)
+        self.check_size(shape[1:])
+        return shape
+
 
 def at_least(inputs: Pyramid, levels: int, what: str) -> None:
     """Refuses a pyramid with fewer than `levels` maps.
@@ -218,6 +234,34 @@ def check_size(block: Block, height: int, width: int) -> None:
         raise SpecError(rule, [height, width], "another block here, or an image and strides that give such a map")
 
 
+def check_sizes(spec: Spec | None, features: Pyramid, image_size: Shape, path: str = "") -> None:
+    """Refuses images at which a block within a spec, however deep, would read a map of a size that it does not take.
+
+    Args:
+        spec: The block, or what holds it; None: there is nothing to refuse.
+        features: The maps that its blocks read.
+        image_size: (H, W).
+        path: Where the spec stands.
+
+    Raises:
+        SpecError: A height or width is no multiple of what a block needs.
+    """
+    for place, block in _blocks(spec, path):
+        step = block.size_multiple
+        for feature in features:
+            size = feature.shape(image_size)[1:]
+            if any(side % step for side in size):
+                rule = f"height and width of the maps are multiples of {step}"
+                raise SpecError(rule, list(size), "images of another size", place)
+
+
+def _blocks(node: Any, path: str) -> Iterator[tuple[str, Block]]:
+    if isinstance(node, Block):
+        yield path, node
+    for name, item in children(node):
+        yield from _blocks(item, join(path, name))
+
+
 def part_params(architecture: Architecture, input_shape: Shape, outputs: int) -> dict[str, int]:
     """Returns the trainable parameters of each direct child of an architecture's network, by its name.
 
@@ -228,7 +272,9 @@ def part_params(architecture: Architecture, input_shape: Shape, outputs: int) ->
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    from search_spaces.meta import ShapesOnly
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), ShapesOnly():
         network = architecture.build(input_shape, outputs)
     return {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
 

@@ -49,6 +49,11 @@ class RegionHead(DetectionHead):
     relation: Hole[Relation | None] = None
     gate: Hole[Gate | None] = None
 
+    @property
+    def voting(self) -> bool:
+        """Whether the cells of position-sensitive maps vote, in place of linear layers."""
+        return False
+
     def readings(self) -> tuple[Reading, ...]:
         """Returns the reading of the proposals, then one a stage."""
         return (*self.rpn.readings(), *(Reading("softmax", weights) for weights in self.delta_weights))
@@ -93,7 +98,12 @@ class Light(RegionHead):
 
     The paper's spatial attention is a `gate`.
 
-    Paper: Qin et al., 2019, arXiv 1903.11752, section 3.2 (7 x 7 x 5 numbers a box, 1024 outputs).
+    Args:
+        vote: Whether classes and boxes are means over the cells of position-sensitive maps of their own, without any
+            linear layer: R-FCN. `hidden`, and the `width` of the pooling, have no meaning then.
+
+    Paper: Qin et al., 2019, arXiv 1903.11752, section 3.2 (7 x 7 x 5 numbers a box, 1024 outputs). Votes: Dai et al.,
+        2016, arXiv 1605.06409, section 2.2.
     """
 
     kind: Literal["light"] = "light"
@@ -102,6 +112,22 @@ class Light(RegionHead):
     rpn: Hole[DenseHead] = LightRpn()
     proposals: Hole[Size] = 200
     pooling: Hole[RegionPooling] = PsRoiAlign()
+    vote: Hole[bool] = False
+
+    @property
+    def voting(self) -> bool:
+        """Whether the cells of position-sensitive maps vote, in place of linear layers."""
+        return self.vote
+
+    def check_inputs(self, inputs: Pyramid) -> None:
+        """Refuses what any head of regions does, and votes that nothing casts or that a relation would read."""
+        super().check_inputs(inputs)
+        if self.vote and not isinstance(self.pooling, PsRoiAlign):
+            kind = str(self.pooling.to_data()["kind"])
+            raise SpecError("the cells of position-sensitive maps vote", kind, "ps_roi_align", "pooling")
+        if self.vote and self.relation is not None:
+            kind = str(self.relation.to_data()["kind"])
+            raise SpecError("votes leave no features that a relation could read", kind, "null", "relation")
 
 
 class CascadeHead(RegionHead):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from search_spaces.blocks.base import Block, Form
+from search_spaces.build import Graph, Shape
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from search_spaces.cost import Cost
 
 
 class Cell(Block):
@@ -27,6 +30,26 @@ class Cell(Block):
     def build(self, inputs: int, hidden: int) -> nn.Module:
         """Returns the layer for inputs of `inputs` numbers and a state of `hidden` numbers."""
         raise NotImplementedError
+
+    def cost(self, channels: int = 64, image_size: tuple[int, int] = (64, 64)) -> Cost | None:
+        """Returns what a layer costs for one step, where inputs and state are `channels` numbers each."""
+        import torch
+
+        from search_spaces.cost import called_cost
+
+        x = torch.zeros(1, 1, channels, device="meta")
+        return called_cost(lambda: self.build(channels, channels), lambda layer: layer(x, None))
+
+    def inner(self, shape: Shape, params: int) -> Graph | None:
+        """Returns the operations within a layer, to be drawn; None where it is one box.
+
+        Those that read from no other read the layer's input; the last one is its output.
+
+        Args:
+            shape: Shape of the layer's output, without the batch.
+            params: Trainable parameters of the layer.
+        """
+        return None
 
 
 class Lstm(Cell):

@@ -21,7 +21,8 @@ class Aspp(Context):
     """A 1x1 convolution, dilated 3x3 ones and the average of the whole map side by side, then a 1x1 projection.
 
     Args:
-        rates: Dilations of the 3x3 convolutions; 6, 12, 18 are meant for maps of stride 16.
+        rates: Dilations of the 3x3 convolutions; 6, 12, 18 are meant for maps of stride 16; worth searching: these,
+            12, 24, 36, and 3, 6, 9.
         width: Channels of each branch and of the output.
         dropout: Rate behind the projection.
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from search_spaces.blocks.base import Block, Form
+from search_spaces.blocks.base import Block, Feature, Form
 from search_spaces.spec import Hole
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from search_spaces.cost import Cost
 
 Size = Annotated[int, Field(ge=1)]
 
@@ -30,6 +32,15 @@ class DepthGate(Block):
     def build(self, channels: Sequence[int]) -> nn.Module:
         """Returns the gates of units whose inputs have these channels."""
         raise NotImplementedError
+
+    def cost(self, channels: int = 64, image_size: tuple[int, int] = (64, 64)) -> Cost | None:
+        """Returns what the gate of one unit costs, whose input of stride 4 has `channels` channels."""
+        import torch
+
+        from search_spaces.cost import called_cost
+
+        x = torch.zeros(1, *Feature(channels, 4).shape(image_size), device="meta")
+        return called_cost(lambda: self.build((channels,)), lambda gates: gates(x, 0))
 
 
 class AdaptiveGate(DepthGate):

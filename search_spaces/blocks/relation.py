@@ -11,6 +11,8 @@ from search_spaces.spec import Hole
 if TYPE_CHECKING:
     from torch import nn
 
+    from search_spaces.cost import Cost
+
 
 class Relation(Block):
     """Features of boxes to features of the same shape: the module is called as `relation(features, boxes)`.
@@ -31,6 +33,12 @@ class Relation(Block):
     def build(self, channels: int) -> nn.Module:
         """Returns the module for features of `channels` channels."""
         raise NotImplementedError
+
+    def cost(self, channels: int = 64, image_size: tuple[int, int] = (64, 64)) -> Cost | None:
+        """Returns what the relation costs for one box whose features have `channels` channels."""
+        from search_spaces.cost import part_cost
+
+        return part_cost(lambda: self.build(channels), self.takes, [(1, channels), (1, 4)])
 
 
 class ObjectRelation(Relation):

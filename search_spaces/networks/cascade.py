@@ -37,7 +37,8 @@ class RegionModule(HeadModule):
         super().__init__()
         self.spec, self.readings = spec, spec.readings()
         self.rpn = spec.rpn.build(inputs, 1, anchors)
-        self.stages = nn.ModuleList([BoxStage(spec, inputs, outputs) for _ in self.readings[1:]])
+        stage = VotingStage if spec.voting else BoxStage
+        self.stages = nn.ModuleList([stage(spec, inputs, outputs) for _ in self.readings[1:]])
         width = inputs[0].channels
         self.gate = None if spec.gate is None else spec.gate.build(width, spec.rpn.guide(inputs))
 
@@ -141,3 +142,26 @@ class BoxStage(nn.Module):
             if len(self.relations):
                 x = self.relations[i](x, boxes)
         return self.classes(x), self.boxes(x)
+
+
+class VotingStage(nn.Module):
+    """Position-sensitive maps for every class, the background and the box, whose cells vote.
+
+    Paper: Dai et al., 2016, arXiv 1605.06409, section 2.2.
+    """
+
+    def __init__(self, spec: RegionHead, inputs: Pyramid, outputs: int) -> None:
+        super().__init__()
+        self.logits = outputs + 1
+        self.pooling = spec.pooling.model_copy(update={"width": self.logits + 4}).build(inputs)
+        small_weights(self.pooling, 0.01)
+
+    @property
+    def classes(self) -> nn.Module:
+        """The convolution that makes the maps."""
+        return self.pooling.get_submodule("maps")
+
+    def forward(self, regions: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns logits (N, P, K + 1) and deltas (N, P, 4) for regions (N, P, K + 5, size, size)."""
+        votes = regions.mean((3, 4))
+        return votes[..., : self.logits], votes[..., self.logits :]

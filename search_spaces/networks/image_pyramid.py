@@ -20,14 +20,13 @@ class CascadeFeatures(nn.Module):
 
     def __init__(self, spec: ImageCascade, channels: int) -> None:
         super().__init__()
-        self.factors = spec.factors
+        self.spec = spec
         self.backbone = spec.backbone.build_features(channels)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the coarsest map (N, C, h / factor, w / factor) of each size, for images (N, channels, H, W)."""
-        height, width = image.shape[2:]
-        sizes = [(-(-height // factor), -(-width // factor)) for factor in self.factors]
-        return tuple(self.backbone(resized(image, size))[-1] for size in sizes)
+        sizes = self.spec.sizes((image.shape[2], image.shape[3]))
+        return tuple(self.backbone(resized(image, (height, width)))[-1] for height, width in sizes)
 
 
 class ScaleFeatures(nn.Module):
@@ -35,7 +34,7 @@ class ScaleFeatures(nn.Module):
 
     def __init__(self, spec: ScaleAttention, channels: int) -> None:
         super().__init__()
-        self.scales = spec.scales
+        self.spec = spec
         self.backbone = spec.backbone.build_features(channels)
         self.attention: nn.Module | None = None
         if len(spec.scales) > 1:
@@ -61,12 +60,10 @@ class ScaleFeatures(nn.Module):
         maps: tuple[Tensor, ...] = self.backbone(image)
         if self.attention is None:
             return maps
-        height, width = image.shape[2:]
         # By level: the map of each scale, all of the size of the first.
         levels = [[x] for x in maps]
-        for scale in self.scales[1:]:
-            size = (max(1, round(height * scale)), max(1, round(width * scale)))
-            for level, x in zip(levels, self.backbone(resized(image, size)), strict=True):
+        for height, width in self.spec.sizes((image.shape[2], image.shape[3]))[1:]:
+            for level, x in zip(levels, self.backbone(resized(image, (height, width))), strict=True):
                 level.append(resized(x, (level[0].shape[2], level[0].shape[3])))
         weights = self.weights(levels[-1])
         means = []

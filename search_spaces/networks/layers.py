@@ -22,7 +22,7 @@ class DropPath(nn.Module):
         rate: Probability at depth 1 and at the end of training; see `search_spaces.build.set_drop_path`.
         progress: How far training has come, in [0, 1]; 1 unless `set_progress` says otherwise.
 
-    Paper: Zoph et al., 2018, arXiv 1707.07012, appendix A.7; growth with depth as in the authors' code.
+    Paper: Zoph et al., 2018, arXiv 1707.07012, appendix A.5; growth with depth as in the authors' code.
     """
 
     def __init__(self, depth: float = 1.0) -> None:

@@ -27,7 +27,7 @@ class Dropout(Trick):
 class DropPath(Trick):
     """Drops whole paths of a network that has drop-path layers, at a rate that grows linearly up to `rate`.
 
-    Paper: Zoph et al., Learning Transferable Architectures, 2018, 1707.07012, section A.7 (ScheduledDropPath).
+    Paper: Zoph et al., Learning Transferable Architectures, 2018, 1707.07012, section A.5 (ScheduledDropPath).
     """
 
     tasks: ClassVar[frozenset[str]] = IMAGE_TASKS

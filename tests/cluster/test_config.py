@@ -18,6 +18,11 @@ REFUSED = {
     "no objective": ("objectives=[]", "objectives: "),
     "unknown metric": ("objectives.0.metric=val/acc", "objectives/0/metric: unknown metric"),
     "constraint": ("constraints=[{metric: cost/parms, max: 1}]", "constraints/0/metric: unknown metric, did you mean"),
+    "proxy": ("warm_start.proxy=proxy/nwt", "warm_start/proxy: unknown metric, did you mean 'proxy/nwot'?"),
+    "no proxies": (
+        "task={kind: function, target: 'a:b'}",
+        "warm_start: a warm start needs a task with proxies; got 'function'",
+    ),
     "name": ("name=a/b", "name: must be a plain name; got 'a/b'"),
     "schema": ("schema=7", "unknown key 'schema'"),
     "hole outside the space": ("budget.epochs={float: [1, 2]}", "budget/epochs: "),
@@ -28,8 +33,9 @@ REFUSED = {
 def test_a_wrong_file_is_refused_in_one_line_with_its_path(case: str, tmp_path: Path) -> None:
     file = write_search(tmp_path)
     change, message = REFUSED[case]
+    changes = [change, "warm_start.best=2"] if case == "no proxies" else [change]
     with pytest.raises(SpecError) as caught:
-        load(file, [change])
+        load(file, changes)
     text = str(caught.value)
     assert text.startswith(f"{file}: {message}")
     assert "\n" not in text

@@ -246,6 +246,32 @@ def test_on_a_store_that_cannot_append_a_flush_is_one_object(tmp_path: Path) -> 
     journal.close()
 
 
+def test_what_is_told_together_is_synced_once_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(descriptor), fsync(descriptor))[1])
+    journal = Journal.open(Storage.open(tmp_path / "local"), {})
+    synced.clear()
+    with journal.together():
+        for trial in range(5):
+            journal.append("told", trial=trial)
+            # Written it is at once, as every record.
+            assert len(list(read(Storage.open(tmp_path / "local")))) == trial + 1
+        assert synced == [] and not journal.synced
+    assert len(synced) == 1 and journal.synced
+    journal.append("told", trial=5)
+    assert len(synced) == 2
+    journal.close()
+    remote = _remote(tmp_path / "remote")
+    journal = Journal.open(remote, {})
+    objects = len(remote.list("journal/000001"))
+    with journal.together():
+        for trial in range(5):
+            journal.append("told", trial=trial)
+    assert len(remote.list("journal/000001")) == objects + 1
+    journal.close()
+
+
 def test_a_second_driver_is_refused_and_a_driver_that_lost_its_lock_stops(tmp_path: Path) -> None:
     storage = Storage.open(tmp_path)
     journal = Journal.open(storage, {})

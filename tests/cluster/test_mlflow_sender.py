@@ -80,7 +80,7 @@ def test_what_did_not_train_is_a_row_of_the_parents_table(storage: Storage, uri:
     journal = Journal.open(storage, samples.HEADER)
     samples.run_trial(journal, 0, status=Status.FAILED, reason="loss is nan")
     samples.run_trial(journal, 1, status=Status.CANCELLED)
-    samples.ask(journal, samples.trial(2, same_as="t000000"), samples.trial(3), samples.trial(4, mode="proxy"))
+    samples.ask(journal, samples.trial(2, same_as="t000000"), samples.trial(3), samples.trial(4, mode="evaluate"))
     samples.tell(journal, 2, 2, source="cache")
     samples.tell(journal, 3, 0, Status.INFEASIBLE)
     samples.start(journal, 4)

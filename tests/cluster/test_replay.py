@@ -127,7 +127,7 @@ def test_a_snapshot_of_other_settings_is_passed_over_and_the_journal_tells(
     assert len(list((tmp_path / "snapshots").glob("*.json"))) == 1
     assert _replayed(tmp_path, search)[0].snapshot > 0  # type: ignore[attr-defined]
     changed = searches.config(controller=controller, budget={"trials": 3, "epochs": 1})
-    with pytest.raises(ReplayError, match=r"^journal record 0 \(asked\): the controller must answer as it did"):
+    with pytest.raises(ReplayError, match=r"^journal record \d+ \(asked\): the controller must answer as it did"):
         _replayed(tmp_path, changed)
     assert "is not used: " in caplog.text
 

@@ -4,11 +4,12 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 
-from benchmarks import recipes
+from benchmarks import winners
 from benchmarks.record import keep, processor
 from cluster.search import Search
 from tests.policy.source import ROOT
@@ -41,35 +42,42 @@ def test_a_benchmark_opens_with_its_claim_and_keeps_its_figures(file: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_winner_and_default_train_beside_one_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(recipes, "keep", lambda name, figures: keep(name, figures, tmp_path))
-    options = ["--storage", str(tmp_path / "runs")]
-    assert recipes.main(["digits-recipe", *options]) == 0
-    assert "digits-recipe: skipped: " in capsys.readouterr().out
-    sets = ["budget={trials: 1, epochs: 1}", f"storage={tmp_path / 'runs'}", "tracking=null", "task.data.val=0.1"]
+    monkeypatch.setattr(winners, "keep", lambda name, figures: keep(name, figures, tmp_path))
+    monkeypatch.setattr(Search, "run", partialmethod(Search.run, executor="local"))
+    sets = ["budget.epochs=0.4", "task.data.val=0.1", "task.report_every=0.2"]
     sets.append("space.architecture={kind: chain, layers: [{filters: 8}]}")
     sets.append("space.recipe={optimizer: {kind: sgd, lr: {categorical: [0.02, 0.03]}}, flip: {kind: flip}}")
-    search = Search.from_yaml(ROOT / "examples" / "digits-recipe.yaml", sets, name="digits-recipe")
-    search.run(executor="local", progress=False)
-    recipes.main(["digits-recipe", *options, "--seeds", "2", "--epochs", "0.4", "--threads", "1"])
-    found = json.loads((tmp_path / "recipes-digits-recipe.json").read_text())
-    assert (found["objective"], found["epochs"], found["seeds"]) == ("val/accuracy", 0.4, 2)
+    options = [argument for one in sets for argument in ("--set", one)]
+    code = winners.main(["digits-recipe", "--trials", "1", "--seeds", "2", *options])
+    found = json.loads((tmp_path / "winners-digits-recipe.json").read_text())
+    assert found["metric"] == "val/accuracy"
     for side in ("winner", "default"):
-        assert len(set(found[side]["values"])) == 2
-        assert found[side]["mean"] == pytest.approx(sum(found[side]["values"]) / 2)
-        assert 0 < found[side]["test"]["test/accuracy"] < 1
-    assert found["winner"]["values"] != found["default"]["values"]
-    spreads = (found["winner"]["spread"] + found["default"]["spread"]) / 2**0.5
-    assert found["holds"] == (found["winner"]["mean"] - found["default"]["mean"] > spreads)
+        assert len(set(found[side])) == 2
+        assert found["means"][side] == pytest.approx(sum(found[side]) / 2)
+        assert 0 < found["tests"][side]["test/accuracy"] < 1
+    assert found["tests"]["winner"]["test/loss"] != found["tests"]["default"]["test/loss"]
+    behind = found["means"]["default"] - found["means"]["winner"]
+    assert found["holds"] == (behind <= sum(found["spreads"].values())) == (code == 0)
+    assert capsys.readouterr().out.count("test/accuracy") == 2
+
+
+def test_a_figure_that_one_seed_lacks_has_no_mean() -> None:
+    assert winners.tested([(0.1, {"a": 1.0, "b": 3.0}), (0.2, {"a": 2.0})]) == {"a": 1.5}
+
+
+def test_every_example_that_is_compared_is_there() -> None:
+    assert all((ROOT / "examples" / f"{name}.yaml").is_file() for name in winners.REAL)
 
 
 def test_real_data_that_is_not_there_is_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(recipes, "DATA", tmp_path)
-    assert recipes.main(["--real", "--storage", str(tmp_path / "runs")]) == 0
+    monkeypatch.setattr(winners, "DATA", tmp_path)
+    assert winners.main(["--real"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in lines] == list(recipes.EXAMPLES)
-    assert lines[2] == "scenes-detection-recipe: skipped: no bccd-train.parquet in ../shared/data"
+    assert [line.partition(":")[0] for line in lines] == sorted(winners.REAL)
+    assert lines[1] == "scenes-detection-recipe: skipped: no bccd-train.parquet in ../shared/data"

@@ -81,6 +81,11 @@ def test_it_is_written_and_read_as_json_and_yaml(spec: type[Block]) -> None:
     assert base.from_yaml(block.to_yaml()) == block
 
 
+def test_every_block_says_what_it_costs_for_64_channels() -> None:
+    found = {_name(spec): spec().cost(64) for spec in BLOCKS}
+    assert [name for name, price in found.items() if price is None] == []
+
+
 @pytest.mark.parametrize("spec", BLOCKS, ids=_name)
 def test_it_names_its_source(spec: type[Block]) -> None:
     assert "Paper:" in (spec.__doc__ or ""), f"{_name(spec)} has no Paper line"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from controllers.base import Controller, TrialError, make_controller
+from controllers.base import Controller, make_controller
 from controllers.objective import Constraint, Objective
 from controllers.state import derive_seed, difference
-from controllers.trial import Outcome, Status, Trial
+from controllers.trial import Outcome, Status, Trial, TrialError
 from search_spaces.domains import Categorical, Float
 from search_spaces.errors import SpecError
 from search_spaces.space import Space

@@ -4,7 +4,7 @@ from statistics import fmean
 
 from benchmarks.reinforce_vs_random import compare, search
 from controllers.random_search import RandomConfig
-from controllers.rl.controller import ReinforceConfig
+from controllers.rl.reinforce import ReinforceConfig
 
 
 def test_reinforce_beats_random_search_on_the_chain() -> None:

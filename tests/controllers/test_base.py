@@ -5,14 +5,14 @@ import math
 
 import pytest
 
-from controllers.base import Controller, ControllerConfig, TrialError, make_controller
+from controllers.base import Controller, ControllerConfig, make_controller
 from controllers.history import Record
 from controllers.objective import Constraint, Objective
 from controllers.pruners import AshaConfig, MedianConfig
 from controllers.random_search import RandomConfig, RandomSearch
 from controllers.state import State, StateError, decode, derive_seed, difference, encode
 from controllers.table import Proposal
-from controllers.trial import Outcome, Status, Verdict
+from controllers.trial import Outcome, Status, TrialError, Verdict
 from search_spaces.candidate import Candidate
 from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError

@@ -15,6 +15,7 @@ from cluster.journal import Journal
 from cluster.runtime import End, drive
 from cluster.storage import Storage
 from tests.cluster import searches
+from trainers.tasks.function import Function
 
 
 def die_after(kill: str) -> None:
@@ -42,7 +43,9 @@ def die_after(kill: str) -> None:
 
 
 def run(folder: str, executor: Any, concurrency: int, trials: int, function: str) -> End:
-    """Begin the search, or go on with it."""
+    """Begin the search, or go on with it; `pool` runs the trials in the actor pool."""
+    if executor == "pool":
+        Function.pooled, executor = ("train",), "tune"
     search = searches.config(
         function,
         budget={"trials": trials, "epochs": 3},

@@ -127,6 +127,17 @@ def test_sigkill_between_the_last_report_and_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_sigkill_of_the_driver_while_the_pool_runs_trials(tmp_path: Path) -> None:
+    # Of the first batch: while it is out, amid its reports, between two of its outcomes.
+    for number, (concurrency, kill) in enumerate([(1, "5"), (8, "9"), (8, "report:3"), (8, "17")]):
+        folder = tmp_path / f"{number}"
+        assert _start(folder, "pool", concurrency, "climb", kill) == -signal.SIGKILL
+        assert _start(folder, "pool", concurrency, "climb") == 0
+        _check(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("concurrency", [1, 2])
 def test_sigkill_of_the_driver_while_ray_runs_trials(tmp_path: Path, concurrency: int) -> None:
     whole = tmp_path / "whole"

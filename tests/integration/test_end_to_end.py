@@ -93,13 +93,36 @@ def test_the_same_file_runs_on_cifar10(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("example", ["digits-random", "digits-chain"])
+@pytest.mark.parametrize("example", ["digits-random", "digits-chain", "digits-nasnet", "text-nascell"])
 def test_the_examples_run(example: str, tmp_path: Path) -> None:
     file = ROOT / "examples" / f"{example}.yaml"
     changes = ["budget={trials: 2, epochs: 1}", "pruner=null"]
     options = [option for change in changes for option in ("--set", change)]
     places = ["--storage", str(tmp_path / "runs"), "--tracking", "none"]
     assert "2 COMPLETED" in deepspace(tmp_path, "search", str(file), *options, *places)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_winner_is_retrained_larger_and_longer(tmp_path: Path) -> None:
+    write_search(tmp_path)
+    none = ("--tracking", "none")
+    deepspace(tmp_path, "search", "search.yaml", "--trials", "1", *none)
+    sets = ["architecture.layers.1.filters=16", "budget.epochs=2"]
+    screen = deepspace(tmp_path, "retrain", "small", *(part for text in sets for part in ("--set", text)), *none)
+    assert screen.startswith("small-retrain: 1 COMPLETED; budget.trials;") and "test/accuracy" in screen
+    (row,) = pq.read_table(tmp_path / "runs" / "small-retrain" / "trials.parquet").to_pylist()
+    assert (row["mode"], row["steps"]) == ("retrain", 2)
+    assert "retrained: small-retrain\n" in deepspace(tmp_path, "show", "small")
+    assert "--trial: unknown trial" in _refused(tmp_path, "retrain", "small", "--trial", "t000009")
+
+
+def _refused(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "cluster.cli", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    return done.stderr
 
 
 @pytest.mark.slow

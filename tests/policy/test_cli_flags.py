@@ -9,6 +9,7 @@ from cluster.cli import app
 FLAGS = {
     "search": ["FILE", "--set", "--name", "--trials", "--address", "--storage", "--tracking"],
     "resume": ["NAME", "--trials", "--address", "--storage", "--tracking"],
+    "retrain": ["NAME", "--trial", "--set", "--address", "--storage", "--tracking"],
     "stop": ["NAME", "--storage", "--tracking"],
     "show": ["NAME", "--json", "--storage", "--tracking"],
     "report": ["NAME", "-o", "--out", "--storage", "--tracking"],

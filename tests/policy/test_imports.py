@@ -11,6 +11,8 @@ from tests.policy.source import PACKAGES, ROOT, modules
 TABLE: dict[str, tuple[str, ...]] = {
     "numpy": PACKAGES,
     "torch": PACKAGES,
+    # Triangular systems, fits and distances of the predictor.
+    "scipy": ("controllers/predictor",),
     "pydantic": PACKAGES,
     "pydantic_core": PACKAGES,
     "typing_extensions": PACKAGES,

@@ -63,10 +63,11 @@ def test_single_layers_counted_by_hand(layer, shape, macs, numbers):
 @pytest.mark.parametrize("name", [name for name in names() if not name.endswith(":...")])
 def test_every_reference_agrees_with_torchs_counter(name):
     architecture, shape, outputs = reference(name)
-    with torch.device("meta"):
+    # On the meta device the steps of a tree cell are left out.
+    with torch.device("cpu" if name == "nascell" else "meta"):
         network = architecture.build(shape, outputs).eval()
         with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, *shape))
+            network(torch.zeros(1, *shape, dtype=getattr(network, "input_dtype", torch.float32)))
     found = cost(architecture, shape, outputs)
     assert 2 * found.macs == counter.get_total_flops()
     aux = {name for name, _ in network.named_parameters() if name.startswith("aux.")}

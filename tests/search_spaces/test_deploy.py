@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import _get_current_function_mode_stack
 
 from search_spaces.architectures.chain import Chain
 from search_spaces.architectures.detector import Detector
@@ -15,6 +16,7 @@ from search_spaces.blocks.convolution import Convolution
 from search_spaces.build import Architecture
 from search_spaces.cost import cost, network_cost, trained_and_deployed
 from search_spaces.deploy import deploy
+from search_spaces.meta import ShapesOnly
 from search_spaces.spec import kinds
 
 IMAGES = (3, 32, 32)
@@ -102,6 +104,20 @@ def test_both_costs_of_asymmetric_convolutions() -> None:
     assert macs == 1024 * (9 * 3 * 8 + 9 * 8 * 8) + 40
     small = spec.deploy(spec.build(IMAGES, 5))
     assert (network_cost(small, IMAGES).params, network_cost(small, IMAGES).macs) == (params, macs)
+
+
+def test_both_costs_are_counted_on_shapes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    built, entered = Chain._build, []
+
+    def build(spec: Chain, *place: Any) -> nn.Module:
+        entered.append(type(_get_current_function_mode_stack()[-1]))
+        return built(spec, *place)
+
+    monkeypatch.setattr(Chain, "_build", build)
+    spec = _chain("asymmetric")
+    cost(spec, IMAGES, 5)
+    trained_and_deployed(spec, IMAGES, 5)
+    assert entered == [ShapesOnly, ShapesOnly]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

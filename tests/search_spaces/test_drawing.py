@@ -7,9 +7,10 @@ import pytest
 
 from search_spaces.architectures.chain import Chain, ConvLayer
 from search_spaces.build import Graph, Node
+from search_spaces.cost import cost
 from search_spaces.drawing import LANE, PORT, _lanes, draw, draw_svg, layout
 from search_spaces.errors import SpecError
-from search_spaces.reference import reference
+from search_spaces.reference import names, reference
 
 SVG = "{http://www.w3.org/2000/svg}"
 CHAIN = reference("chain-6")
@@ -18,6 +19,15 @@ DENSE = Chain(layers=tuple(ConvLayer(inputs=tuple(range(i))) for i in range(20))
 
 def _texts(svg):
     return [text.text for text in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", [name for name in names() if not name.endswith(":...")])
+def test_every_reference_is_drawn(name):
+    architecture, shape, outputs = reference(name)
+    graph = architecture.draw_graph(shape, outputs)
+    assert 0 < sum(node.params for node in graph.nodes) <= cost(architecture, shape, outputs).params
+    texts = _texts(draw_svg(architecture, shape, outputs))
+    assert all(any(node.label in text for text in texts) for node in graph.nodes)
 
 
 def test_the_svg_names_every_layer_with_its_shape_and_parameters():

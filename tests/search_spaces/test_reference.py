@@ -39,6 +39,13 @@ def test_residual_networks_have_their_published_parameters(name, params):
     assert cost(*reference(name)).params == params
 
 
+def test_the_recurrent_cell_of_nas_rl_has_eight_pairs_of_matrices_a_layer():
+    layer, vocabulary = 8 * 1152 * (1152 + 1152), 10_000
+    found = cost(*reference("nascell"))
+    assert found.params == vocabulary * 1152 + vocabulary + 2 * layer == 53_997_328  # 54 million are published
+    assert found.macs == 2 * layer + 1152 * vocabulary
+
+
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(SpecError, match=r"unknown reference architecture, did you mean 'chain-6'\?; got 'chain6'"):
         reference("chain6")

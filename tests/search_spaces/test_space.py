@@ -91,6 +91,29 @@ def test_neighbours_differ_in_one_decision_and_those_it_makes_active():
         assert len(changed) == 1
 
 
+def test_a_random_neighbour_moves_every_decision_as_often_and_needs_a_choice():
+    space = Space({"a": Categorical((1, 2)), "b": Categorical(tuple(range(9))), "c": Categorical((0,))})
+    rng = np.random.default_rng(0)
+    middle = Candidate({"a": 1, "b": 4, "c": 0})
+    near = [space.neighbour(middle, rng) for _ in range(2000)]
+    moved = [sum(other[path] != middle[path] for other in near) for path in "abc"]
+    assert moved[2] == 0 and sum(moved) == 2000 and abs(moved[0] - 1000) < 100
+    assert {other["b"] for other in near} == set(range(9))
+    assert Space({"c": Categorical((0,))}).neighbour(Candidate({"c": 0}), rng) is None
+
+
+def test_neighbours_do_not_depend_on_the_order_of_the_paths():
+    space = Space({"b": Float(0, 1), "a": Categorical({"x": {"n": Float(0, 1)}, "y": {"m": Float(0, 1)}})})
+    candidate = Candidate({"b": 0.5, "a": "x", "a/x/n": 0.1})
+    again = Candidate.from_json(candidate.to_json())
+    assert list(again) != list(candidate)
+    found = [space.neighbours(c, np.random.default_rng(1)) for c in (candidate, again)]
+    drawn = [
+        [space.neighbour(c, rng) for _ in range(9)] for c in (candidate, again) for rng in [np.random.default_rng(1)]
+    ]
+    assert found[0] == found[1] and drawn[0] == drawn[1]
+
+
 def test_candidate_is_checked_path_by_path():
     space = Space({"a": Categorical((1, 2)), "b": Float(0.0, 1.0)})
     assert space.candidate({"a": 1, "b": 0.5}) == Candidate({"a": 1, "b": 0.5})
@@ -142,6 +165,10 @@ class Pair(Spec):
         left, right = sorted((values["left"], values["right"]))
         return {"left": left, "right": right}
 
+    def path_features(self, values):
+        """Names the larger of the two."""
+        return (f"max {max(values.values())}",)
+
 
 def test_canonical_is_the_identity_unless_a_spec_says_more():
     space = Space({"pair": Pair(), "n": Integer(0, 1)})
@@ -149,6 +176,18 @@ def test_canonical_is_the_identity_unless_a_spec_says_more():
     fixed = space.candidate({"pair/left": 0, "pair/right": 2, "n": 1})
     assert space.canonical(fixed) is fixed
     assert space.canonical(space.candidate({"pair/left": 2, "pair/right": 0, "n": 1})) == fixed
+
+
+def test_canonical_and_path_features_reach_the_chosen_option():
+    space = Space({"either": Categorical({"pair": Pair(), "one": {"left": Integer(0, 1)}}), "pair": Pair()})
+    turned = {"either": "pair", "either/pair/left": 2, "either/pair/right": 0, "pair/left": 1, "pair/right": 0}
+    first = space.canonical(space.candidate(turned))
+    assert list(first.values()) == ["pair", 0, 2, 0, 1]
+    assert space.path_features(first) == ("either/pair/max 2", "pair/max 1")
+    other = space.candidate({"either": "one", "either/one/left": 1, "pair/left": 0, "pair/right": 1})
+    assert space.canonical(other) is other
+    assert space.path_features(other) == ("pair/max 1",)
+    assert Space(train()).path_features(Space(train()).sample(np.random.default_rng(0))) == ()
 
 
 def test_options_that_are_specs_or_tuples_are_realized_whole():

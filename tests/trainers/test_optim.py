@@ -4,7 +4,7 @@ from torch import nn
 
 from search_spaces.networks.layers import set_lr_factor
 from search_spaces.recipe import AdaBound, Adam, AdamW, ClipGradients, Optimizer, Sgd, TwoPhase
-from trainers.optim import restore, set_factor, settle
+from trainers.optim import begin_at_rest, restore, set_factor, settle
 from trainers.tricks.registry import implementation
 
 
@@ -142,3 +142,19 @@ def test_steps_are_as_long_as_the_rate_says() -> None:
     optimizer.step()
     moved = [old - weight.item() for old, weight in zip(before, network.parameters(), strict=True)]
     assert moved == pytest.approx([0.1, 0.025], rel=1e-5)
+
+
+def test_weights_may_meet_their_first_gradient_late() -> None:
+    def stepped(at_rest: bool, fused: bool) -> list[torch.Tensor]:
+        weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+        optimizer = torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=0.01, fused=fused)
+        if at_rest:
+            begin_at_rest(optimizer)
+        for used in (weights[:1], weights, weights[1:]):
+            optimizer.zero_grad()
+            sum((weight**2).sum() for weight in used).backward()  # type: ignore[union-attr]
+            optimizer.step()
+        return [weight.detach() for weight in weights]
+
+    assert all(torch.equal(a, b) for a, b in zip(stepped(True, False), stepped(False, False), strict=True))
+    assert all(torch.allclose(a, b) for a, b in zip(stepped(True, True), stepped(False, False), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,8 +68,8 @@ class ClassificationLearner(Learner):
     def __init__(self, spec: Classifier, data: ImageSet, seed: int, device: str, common: Common = ALONE) -> None:
         recipe = spec.recipe
         data = normalized(recipe, data)
-        self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = weight_rows(recipe, np.flatnonzero(data.parts == Part.TRAIN))
+        self.network = self._built(spec, data).to(device)
+        rows = self._weight_rows(recipe, np.flatnonzero(data.parts == Part.TRAIN))
         self._train = Images(data, rows, device, recipe.channels_last)
         self._val = Images(data, np.flatnonzero(data.parts == Part.VAL), device, recipe.channels_last)
         self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)
@@ -77,7 +78,7 @@ class ClassificationLearner(Learner):
         self._loss = loss_of(recipe.loss)
         self._margin = None if recipe.margin is None else implementation(recipe.margin)(self.network)
         self._supervise = None if recipe.deep_supervision is None else implementation(recipe.deep_supervision)
-        self._depth = Depth(spec.architecture, data.input_shape, len(data.classes))
+        self._depth = self._depth_of(spec, data)
         self._gate_loss = None if recipe.gates is None else implementation(recipe.gates)
         self._distil = distiller(ClassificationLearner, spec, data, device, common)
         others = members(ClassificationLearner, spec, data, device, common)
@@ -85,11 +86,23 @@ class ClassificationLearner(Learner):
         self._changes = Changes(recipe, self.sampler, data.mean, data.std)
         self._predict = together(predictor(spec, self.network), others)
 
+    def _built(self, spec: Classifier, data: ImageSet) -> nn.Module:
+        return spec.architecture.build(data.input_shape, len(data.classes))
+
+    def _weight_rows(self, recipe: ClassificationRecipe, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return weight_rows(recipe, rows)
+
+    def _depth_of(self, spec: Classifier, data: ImageSet) -> Depth | None:
+        return Depth(spec.architecture, data.input_shape, len(data.classes))
+
     def batch(self, rows: Tensor) -> Batch:
         """Returns the images and targets of some rows, changed as the recipe says."""
-        labels = self._train.labels.index_select(0, rows)
+        return self._batch_of(self._train, rows)
+
+    def _batch_of(self, images: Images, rows: Tensor) -> Batch:
+        labels = images.labels.index_select(0, rows)
         targets = labels if self._targets is None else self._targets.index_select(0, labels)
-        return self._changes(Batch(self._train[rows], labels, targets, rows=rows))
+        return self._changes(Batch(images[rows], labels, targets, rows=rows))
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss that the recipe says, and the accuracy with the labels."""
@@ -101,7 +114,7 @@ class ClassificationLearner(Learner):
         loss = self._loss(logits, batch.targets)
         if self._supervise is not None:
             loss = self._supervise([loss, *(self._loss(head, batch.targets) for head in _heads(outputs))])
-        if self._gate_loss is not None and "gates" in outputs:
+        if self._gate_loss is not None and self._depth is not None and "gates" in outputs:
             loss = loss + self._gate_loss(outputs["gates"], self._depth.macs)
         if self._distil is not None:
             loss = self._distil(outputs, batch.images, loss)
@@ -122,9 +135,11 @@ class ClassificationLearner(Learner):
     def evaluate(self) -> dict[str, float]:
         """Returns loss, accuracy and average multiply-adds on the validation part."""
         self.network.eval()
-        with self._depth.counting(self.network):
+        with nullcontext() if self._depth is None else self._depth.counting(self.network):
             found = figures(self._predict, self._val)
-        return {f"val/{name}": value for name, value in (found | {"macs": self._depth.average_macs()}).items()}
+        if self._depth is not None:
+            found["macs"] = self._depth.average_macs()
+        return {f"val/{name}": value for name, value in found.items()}
 
 
 def _heads(outputs: Mapping[str, Any]) -> tuple[Tensor, ...]:

@@ -29,8 +29,8 @@ class Task(Spec):
 
     home: ClassVar[str | None] = "trainers.tasks"
     group: ClassVar[str | None] = "deepspace.tasks"
-    pooled: ClassVar[bool] = False
-    """Whether an evaluation is so short that many are sent to plain actors in one go."""
+    pooled: ClassVar[tuple[str, ...]] = ()
+    """The modes of trials that are so short that many are sent to plain actors in one go."""
     per_class: ClassVar[str | None] = None
     """What the names of figures of single classes begin with, which `metrics` does not list."""
 
@@ -95,6 +95,17 @@ class Task(Spec):
         """
         refuse_compiling(template)
 
+    def fits(self, template: Any, data: Any) -> None:
+        """Refuses a space that says something else than opened data, before the first trial.
+
+        Args:
+            template: What `template` returned.
+            data: What `open` returned.
+
+        Raises:
+            SpecError: They do not belong together.
+        """
+
     def static_metrics(self, spec: Any, shape: Any) -> dict[str, float]:
         """Returns what is known of a candidate before it trains, `cost/*`.
 
@@ -111,7 +122,7 @@ class Task(Spec):
         """Runs a trial, from its checkpoint where it has one, and yields its reports as they come due.
 
         Args:
-            spec: The realized candidate.
+            spec: The realized candidate; in mode `supernet` the template.
             trial: What to do with it.
             data: What `open` returned.
 
@@ -144,15 +155,19 @@ class Task(Spec):
         """
         return None
 
-    def refuse_mode(self, trial: TrialContext) -> None:
-        """Refuses a mode other than training.
+    def refuse_mode(self, trial: TrialContext, modes: tuple[str, ...] = ("train", "retrain")) -> None:
+        """Refuses a mode that this task cannot do.
+
+        Args:
+            trial: What is asked for.
+            modes: What it can do.
 
         Raises:
-            SpecError: This task cannot do what the trial asks for.
+            SpecError: The trial asks for another one.
         """
-        if trial.mode not in ("train", "retrain"):
+        if trial.mode not in modes:
             kind = getattr(self, "kind", type(self).__name__)
-            raise SpecError(f"task {kind} cannot run this mode", trial.mode, "train, retrain", "mode")
+            raise SpecError(f"task {kind} cannot run this mode", trial.mode, ", ".join(modes), "mode")
 
 
 def compiler() -> str | None:

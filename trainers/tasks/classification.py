@@ -22,6 +22,8 @@ from trainers.tasks.refusals import refuse, refuse_outputs
 from trainers.trial import Report, TrialContext
 
 Shape = tuple[tuple[int, ...], int]
+PROXIES = ("proxy/grad_norm", "proxy/jacob_cov", "proxy/nwot", "proxy/snip", "proxy/synflow")
+"""What a trial in mode `proxy` reports."""
 BASELINE = Resnet(depths=(1, 1, 1), widths=(16, 32, 64), stem="cifar")
 """A network that learns the digits in seconds on two cores."""
 
@@ -44,6 +46,7 @@ class Classification(Task):
     """Trains a network to tell the classes of a data set apart."""
 
     model: ClassVar[type[Spec] | None] = Classifier
+    pooled: ClassVar[tuple[str, ...]] = ("proxy",)
 
     kind: Literal["classification"] = "classification"
     data: ClassificationData = Digits()
@@ -51,7 +54,7 @@ class Classification(Task):
     def metrics(self) -> tuple[str, ...]:
         """Returns the names of all figures in reports, and of the costs."""
         trained = ("train/loss", "train/accuracy", "train/lr", "val/loss", "val/accuracy", "val/macs")
-        return (*trained, *TOTALS, *COSTS)
+        return (*trained, *TOTALS, *COSTS, *PROXIES)
 
     def open(self) -> ImageSet:
         """Reads and decodes the images."""
@@ -80,16 +83,29 @@ class Classification(Task):
         return costs(spec.architecture, shape)
 
     def run(self, spec: Classifier, trial: TrialContext, data: ImageSet) -> Iterator[Report]:
-        """Trains on the training part, judges on the validation part."""
+        """Trains on the training part, judges on the validation part.
+
+        In mode `supernet` all choices at once; a `proxy` only looks at a few images.
+        """
         from trainers.learners.classification import ClassificationLearner
         from trainers.loop import train
+        from trainers.proxies import score
 
-        self.refuse_mode(trial)
+        if trial.mode == "proxy":
+            return score(spec, trial, data)
+        self.refuse_mode(trial, ("train", "retrain", "supernet"))
+        kind: type[ClassificationLearner] = ClassificationLearner
+        training: Any = None
+        if trial.mode == "supernet":
+            from trainers.bilevel import Bilevel
+            from trainers.learners.supernet import SupernetLearner
+
+            kind, training = SupernetLearner, Bilevel
 
         def make() -> ClassificationLearner:
-            return ClassificationLearner(spec, data, trial.seed, trial.device, trial.common)
+            return kind(spec, data, trial.seed, trial.device, trial.common)
 
-        return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every)
+        return train(make, spec.recipe, trial, self.report_every, self.checkpoint_every, training)
 
     def final_test(self, spec: Classifier, checkpoint: str, data: ImageSet) -> dict[str, float]:
         """Returns loss, accuracy and average multiply-adds on the test part."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +62,13 @@ def refuse(task: Task, template: Any, shape: Shape) -> None:
 
     Raises:
         SpecError: A trick watches a metric that the task does not report, needs an output or a layer that the network
-            does not have, or an earlier run that is not there or does not fit.
+            does not have, or an earlier run that is not there or does not fit; or the network, where nothing of it is
+            searched, cannot take inputs of this shape.
     """
     for path, spec in _tricks(template):
         _refuse_metric(task, path, spec)
     refuse_outputs(template)
+    _refuse_absent_runs(template)
     _refuse_layers(template, shape)
     _refuse_runs(template, shape)
 
@@ -119,9 +122,12 @@ def _refuse_metric(task: Task, path: str, trick: Spec) -> None:
 def _refuse_layers(template: Any, shape: Shape) -> None:
     wanted = [(path, trick) for path, trick in _tricks(template) if isinstance(trick, _LAYERS)]
     architecture = getattr(template, "architecture", None)
-    if not wanted or not isinstance(architecture, Architecture) or first_hole(architecture) is not None:
+    if not isinstance(architecture, Architecture) or first_hole(architecture) is not None:
         return
-    network = _built(architecture, shape)
+    try:
+        network = _built(architecture, shape)
+    except SpecError as error:
+        raise error.at("architecture") from None
     for path, trick in wanted:
         if (rule := _missing_layer(trick, network)) is not None:
             raise SpecError(rule, str(architecture.to_data()["kind"]), "null, or another network", path)
@@ -130,7 +136,10 @@ def _refuse_layers(template: Any, shape: Shape) -> None:
 def _built(architecture: Architecture, shape: Shape, device: str = "meta") -> nn.Module:
     import torch
 
-    with torch.random.fork_rng(devices=[]), torch.device(device):
+    from search_spaces.meta import ShapesOnly
+
+    quick = ShapesOnly() if device == "meta" else nullcontext()
+    with torch.random.fork_rng(devices=[]), torch.device(device), quick:
         return architecture.build(*shape)
 
 
@@ -149,13 +158,18 @@ def _missing_layer(trick: Spec, network: nn.Module) -> str | None:
     return None
 
 
-def _refuse_runs(template: Any, shape: Shape) -> None:
+def _refuse_absent_runs(template: Any) -> None:
+    """Without torch, whose import takes longer than a user waits for a word about a path."""
     for path, spec in _tricks(template):
         if isinstance(spec, RunTeacher | LayerTransfer):
-            # Seen without torch, whose import takes longer than a user waits for a word about a path.
             if not all((Path(spec.path) / name).is_file() for name in _FILES):
                 rule = f"is no folder best/ of an earlier search, with {' and '.join(_FILES)}"
                 raise SpecError(rule, spec.path, path=join(path, "path"))
+
+
+def _refuse_runs(template: Any, shape: Shape) -> None:
+    for path, spec in _tricks(template):
+        if isinstance(spec, RunTeacher | LayerTransfer):
             try:
                 _read(spec, getattr(template, "architecture", None), shape)
             except ValueError as error:

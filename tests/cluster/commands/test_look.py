@@ -29,6 +29,26 @@ def test_show_prints_the_best_and_where_it_stands(
     assert json.loads(capsys.readouterr().out)["best"]["trial_id"] == search.best.trial_id
 
 
+def test_show_names_the_retrains_of_a_search_and_what_they_retrain(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert search.best is not None
+    search.retrain(["n=3"]).run(executor="local", progress=False)
+    capsys.readouterr()
+    place, trial_id = str(tmp_path / "runs"), search.best.trial_id
+    look.show("parabola", False, place)
+    look.show("parabola-retrain", False, place)
+    text = capsys.readouterr().out
+    assert "retrained: parabola-retrain\n" in text
+    assert f"retrains {trial_id} of parabola\n" in text
+    found = []
+    for name in ("parabola", "parabola-retrain"):
+        look.show(name, True, place)
+        found.append(json.loads(capsys.readouterr().out))
+    assert [entry["retrains"] for entry in found] == [["parabola-retrain"], []]
+    assert [entry["retrain_of"] for entry in found] == [None, {"run": "parabola", "trial_id": trial_id}]
+
+
 def test_report_is_written_into_the_run_or_where_one_wants_it(
     search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""REINFORCE as a controller: rewards, growth, what teaches it and what does not, and that it learns."""
+"""Policies as controllers: rewards, growth, what teaches them and what does not, and that they learn."""
 
 import math
 from statistics import mean
@@ -8,8 +8,8 @@ import pytest
 
 from controllers.objective import Objective
 from controllers.random_search import RandomConfig, RandomSearch
-from controllers.rl.controller import Reinforce, ReinforceConfig
-from controllers.state import difference
+from controllers.rl.reinforce import Reinforce, ReinforceConfig
+from controllers.state import decode, difference, encode
 from controllers.trial import Outcome, Status
 from search_spaces.architectures.chain import chain
 from search_spaces.domains import Categorical, First, Float
@@ -32,12 +32,6 @@ def _reward(search: Reinforce, outcome: Outcome) -> float:
 
 def _done(value: float) -> Outcome:
     return Outcome(Status.COMPLETED, {"x": value}, 1)
-
-
-def test_the_defaults_are_the_papers() -> None:
-    config = ReinforceConfig()
-    assert (config.hidden, config.layers, config.init_range, config.learning_rate) == (35, 2, 0.08, 6e-4)
-    assert (config.batch, config.exponent, config.grow_by, config.grow_every) == (8, 3.0, 2, 1600)
 
 
 def test_rewards_by_hand() -> None:
@@ -170,3 +164,28 @@ def test_a_space_that_leaves_nothing_to_choose_is_searched() -> None:
     for trial in search.ask(4):
         search.tell(trial.trial_id, _done(0.5))
     assert len(search.records) == 4
+
+
+def test_replicas_draw_a_batch_ahead_and_go_on_after_a_restart() -> None:
+    config = {"batch": 6, "replicas": 2, "learning_rate": 0.05}
+    whole, parts = _search(**config), _search(**config)
+    for i in range(40):
+        if i in (0, 4, 9, 20):  # with samples ahead, and without
+            fresh = _search(**config)
+            fresh.load_state_dict(decode(*encode(parts.state_dict())))
+            parts = fresh
+        (trial,), (other,) = whole.ask(), parts.ask()
+        assert trial == other
+        for search in (whole, parts):
+            search.tell(trial.trial_id, _done(trial.candidate["p0"] / 3))
+    assert difference(whole.state_dict(), parts.state_dict()) is None
+    ahead = whole.state_dict()["learned"]["ahead"]
+    assert len(ahead) == 2  # 40 of 42
+    one = _search(**config | {"replicas": 1})
+    first = [trial.candidate for trial in one.ask(6)]
+    assert first == [trial.candidate for trial in _search(**config).ask(6)]
+
+
+def test_more_replicas_than_samples_are_refused() -> None:
+    with pytest.raises(SpecError, match="replicas"):
+        ReinforceConfig.from_data({"kind": "reinforce", "batch": 4, "replicas": 5})

@@ -204,10 +204,10 @@ def test_fifty_tokens_are_sampled_within_20_ms_of_cpu_time() -> None:
 def test_listing_controllers_does_not_import_torch() -> None:
     code = (
         "import sys; from controllers.base import ControllerConfig; from search_spaces.spec import kinds;"
-        "print(*kinds(ControllerConfig), 'torch' in sys.modules)"
+        "print(len(kinds(ControllerConfig)) > 9, 'torch' in sys.modules, 'scipy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["random", "reinforce", "False"]
+    assert done.stdout.split() == ["True", "False", "False"]
 
 
 def test_steps_that_leave_nothing_to_choose_are_scored_as_certain() -> None:

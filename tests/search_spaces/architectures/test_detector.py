@@ -86,7 +86,7 @@ def test_maps_of_a_size_that_a_context_cannot_take_are_refused_before_anything_i
             return torch.nn.Identity()
 
     even = Detector(neck=Fpn(skip=1), context=Even())
-    with pytest.raises(SpecError, match=r"^context: height and width of its maps are multiples of 2; got \[3, 3\]"):
+    with pytest.raises(SpecError, match=r"^context: height and width of the maps are multiples of 2; got \[3, 3\]"):
         even.build((3, 96, 96), 4)
     even.build((3, 128, 128), 4)
 

@@ -8,7 +8,7 @@ from search_spaces.blocks.units import Bottleneck
 from search_spaces.errors import SpecError
 
 
-def test_there_is_a_map_for_each_stack() -> None:
+def test_b11_there_is_a_map_for_each_stack() -> None:
     assert Hourglass(stacks=3, width=16).pyramid() == (Feature(16, 2),) * 3
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from search_spaces.architectures.recurrent import Recurrent, recurrent
+from search_spaces.architectures.recurrent import Recurrent, nascell, recurrent
 from search_spaces.blocks.cells import Gru
 from search_spaces.build import Architecture
 from search_spaces.cost import cost
@@ -51,6 +51,17 @@ def test_the_space_from_a_file():
     places = ["embedding_dropout", "layer_dropout", "output_dropout"]
     assert [point.path for point in space.points()] == ["cell", "layers", "hidden", "embedding", *places]
     assert Space(template(data | {name: 0.1 for name in places}, Architecture)).cardinality() == 2 * 2 * 3 * 3
+
+
+def test_the_space_of_cells_is_that_of_nas_rl_and_its_fields_can_be_set():
+    assert Space(nascell()).cardinality() == 63_331_869_759_897_600
+    data = {"preset": "nascell", "base": 4, "control": True, "layers": 1, "hidden": 64, "embedding": 64, "tied": False}
+    space = Space(template(data, Architecture))
+    assert space.cardinality() == 15**8 * 7**2
+    spec = space.realize(space.sample(np.random.default_rng(0)))
+    found = cost(spec, (9,), 13)
+    assert found.params == 4 * 64 * 128 + 13 * 64 + 13 * 64 + 13
+    assert found.macs == 9 * (4 * 64 * 128 + 13 * 64)
 
 
 def test_the_picture():

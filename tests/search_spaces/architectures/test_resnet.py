@@ -24,7 +24,7 @@ def _backbone(*depths) -> tuple[int, int]:
     return found.params - 2049, found.macs - 2048
 
 
-def test_published_numbers_of_parameters():
+def test_b01_published_numbers_of_parameters():
     assert cost(Resnet(), (3, 224, 224), 1000).params == 11_689_512
     assert cost(Resnet(depths=(3, 4, 6, 3), block=Bottleneck()), (3, 224, 224), 1000).params == 25_557_032
 
@@ -60,7 +60,7 @@ def test_the_counters_agree():
     assert cost(spec, (3, 45, 61), 7).macs == counted_macs(network, 3, 45, 61)
 
 
-def test_the_pyramid():
+def test_b10_the_pyramid():
     strides = [(4, 8, 16, 32), (4, 8, 16, 16), (4, 8, 8, 8), (4, 4, 4, 4)]
     for output_stride, expected in zip((None, 16, 8, 4), strides, strict=True):
         features = Resnet(output_stride=output_stride).pyramid()
@@ -114,7 +114,7 @@ def test_the_picture_has_a_node_a_stage_and_all_parameters():
     assert graph.nodes[3].label == "stage 2: 2 basic blocks"
 
 
-def test_squeeze_and_excitation_behind_every_residual() -> None:
+def test_b09_squeeze_and_excitation_behind_every_residual() -> None:
     # Each of the units adds 2 C^2 / 16 + C / 16 + C parameters.
     more = 2 * (580 + 2184 + 8464 + 33312)
     spec = Resnet.from_data({"attention": "se"})
@@ -169,6 +169,39 @@ def test_parts_that_do_not_fit_are_refused_by_path(fields, message) -> None:
         Resnet.from_data(fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"conv": {"kind": "asymmetric", "groups": 3}}, "conv/groups: 8 channels in and 8 out do not divide"),
+        ({"conv": {"kind": "heterogeneous", "parts": 16}, "block": "bottleneck"}, "conv/parts: 8 channels in and 8"),
+        ({"conv": "octave", "block": {"kind": "inception"}, "widths": [6, 8]}, "block: an inception unit has branches"),
+    ],
+)
+def test_what_a_convolution_refuses_is_named_by_its_own_path(fields, message) -> None:
+    with pytest.raises(SpecError, match=f"^{message}"):
+        Resnet.from_data({"depths": [1, 1], "widths": [8, 16], **fields})
+
+
+def test_a06_maps_of_odd_sizes_are_refused_before_anything_is_built() -> None:
+    fields = {"kind": "resnet", "depths": [1, 1, 1], "widths": [8, 8, 8], "stem": "strided", "conv": "octave"}
+    rule = r"height and width of the maps are multiples of 2; got \[5, 5\]; allowed images of another size"
+    wrapped = {
+        "conv": fields,
+        "backbone/conv": {"kind": "segmenter", "backbone": fields},
+        "backbone/backbone/conv": {"kind": "detector", "backbone": {"kind": "padded", "margin": 8, "backbone": fields}},
+    }
+    for path, data in wrapped.items():
+        spec = Architecture.from_data(data)
+        for refuses in (spec.build, spec.draw_graph):
+            size = 24 if "padded" in str(data) else 40
+            with pytest.raises(SpecError, match=f"^{path}: {rule}"):
+                refuses((3, size, size), 2)
+        assert spec.build((3, 64, 64), 2) is not None
+    # Only the stages that have it count.
+    early = Resnet.from_data({**fields, "conv_stages": [0, 1]})
+    assert early.build((3, 40, 40), 2) is not None
+
+
 def test_a_space_of_parts() -> None:
     data = {
         "preset": "resnet",
@@ -189,7 +222,7 @@ def test_a_space_of_parts() -> None:
         space.realize(space.sample(generator)).build((3, 16, 16), 4)
 
 
-def test_an_auxiliary_classifier_is_there_in_training_alone() -> None:
+def test_f13_an_auxiliary_classifier_is_there_in_training_alone() -> None:
     spec = Resnet.from_data({"depths": [1, 1, 1], "widths": [4, 6, 8], "aux": "linear", "aux_stage": 1})
     plain = spec.model_copy(update={"aux": None})
     network, image = spec.build((3, 16, 16), 5), torch.randn(2, 3, 16, 16)

@@ -122,3 +122,8 @@ def test_lists_fit_the_levels():
         DefaultBoxes(ratios=((2.0,), (3.0,))).shapes((8, 16, 32))
     with pytest.raises(SpecError, match="^sizes: anchors have one list of sides for all levels"):
         DensifiedAnchors(sizes=((2.0,), (3.0,))).shapes((8, 16, 32))
+
+
+def test_anchors_cost_nothing():
+    found = GridAnchors().cost()
+    assert found is not None and (found.params, found.macs, found.activation_bytes) == (0, 0, 0)

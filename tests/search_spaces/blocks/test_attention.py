@@ -14,18 +14,18 @@ def test_attention_is_a_context_that_keeps_the_map() -> None:
     assert SqueezeExcitation().outputs(inputs) == (Feature(12, 8),)
 
 
-def test_parameters_of_squeeze_and_excitation() -> None:
+def test_c01_parameters_of_squeeze_and_excitation() -> None:
     found = SqueezeExcitation(reduction=16).cost(64)
     assert found is not None and found.params == 580  # 2 C^2 / r + C / r + C
 
 
 @pytest.mark.parametrize(("kernel", "params"), [(7, 612), (3, 532)])
-def test_parameters_of_cbam(kernel: int, params: int) -> None:
+def test_c02_parameters_of_cbam(kernel: int, params: int) -> None:
     found = Cbam(kernel=kernel).cost(64)
     assert found is not None and found.params == params  # 2 C^2 / r + 2 k^2 + 2
 
 
-def test_cfam_mixes_channels_with_one_parameter_and_c_squared_products_a_position() -> None:
+def test_c13_cfam_mixes_channels_with_one_parameter_and_c_squared_products_a_position() -> None:
     found = Cfam().cost(64, (64, 64))
     assert found is not None and found.params == 1
     assert found.macs == 2 * 64 * 64 * 4  # G and M F, on a map of stride 32

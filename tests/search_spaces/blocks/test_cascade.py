@@ -7,7 +7,8 @@ from search_spaces.blocks.anchors import GridAnchors
 from search_spaces.blocks.base import Feature
 from search_spaces.blocks.cascade import Cascade, HybridCascade, Light, TwoStage
 from search_spaces.blocks.detection import DetectionHead, OneStage, Ssd, Yolo
-from search_spaces.blocks.regions import PsRoiAlign
+from search_spaces.blocks.regions import PsRoiAlign, RoiAlign
+from search_spaces.blocks.relation import ObjectRelation
 from search_spaces.errors import SpecError
 
 WIDE = (Feature(256, 8), Feature(256, 16))
@@ -41,6 +42,16 @@ def test_f12_one_linear_layer_on_245_numbers_a_box():
     narrow = Light(pooling=PsRoiAlign(width=None))
     with torch.device("meta"):
         assert _params(narrow.build((Feature(245, 16),), 20, ANCHORS).stages[0].pooling) == 0
+
+
+def test_a20_maps_that_vote_are_one_convolution() -> None:
+    module = _built(Light(vote=True))
+    # For 20 classes, the background and a box: 7x7 maps each.
+    assert _params(module) - _params(module.rpn) == (256 + 1) * 49 * (20 + 1 + 4)
+    with pytest.raises(SpecError, match="^pooling: the cells of position-sensitive maps vote; got 'roi_align'"):
+        Light(vote=True, pooling=RoiAlign()).check_inputs(WIDE)
+    with pytest.raises(SpecError, match="^relation: votes leave no features"):
+        Light(vote=True, relation=ObjectRelation()).check_inputs(WIDE)
 
 
 def test_each_stage_codes_its_boxes_more_finely():

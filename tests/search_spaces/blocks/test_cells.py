@@ -14,6 +14,8 @@ def test_parameters_and_multiply_adds(cell, gates):
     assert sum(p.numel() for p in layer.parameters()) == gates * (7 * (5 + 7) + 2 * 7)
     layer.forward = lambda x, run=layer.forward: run(x, None)[0]  # the counter calls it with the input alone
     assert network_cost(layer, (9, 5)).macs == 9 * gates * 7 * (5 + 7)
+    own = cell.cost(7)
+    assert (own.params, own.macs) == (gates * (7 * 14 + 2 * 7), gates * 7 * 14)
 
 
 @pytest.mark.parametrize("kind", kinds(Cell).values(), ids=kinds(Cell))

@@ -8,14 +8,14 @@ from search_spaces.blocks.context import Aspp, Cpm, Psp, Ssh
 from search_spaces.errors import SpecError
 
 
-def test_aspp_on_2048_channels_has_the_known_number_of_parameters():
+def test_d03_aspp_on_2048_channels_has_the_known_number_of_parameters():
     with torch.device("meta"):
         module = Aspp().build((Feature(2048, 16),))
     assert sum(p.numel() for p in module.parameters()) == 15_535_104
 
 
 @pytest.mark.parametrize("bins", [(1,), (1, 2), (1, 2, 3, 6)])
-def test_psp_doubles_the_channels(bins):
+def test_d02_psp_doubles_the_channels(bins):
     assert Psp(bins=bins).outputs((Feature(64, 8),)) == (Feature(128, 8),)
 
 
@@ -32,7 +32,7 @@ def test_impossible_fields_are_refused(fields):
         Aspp.from_data(fields)
 
 
-def test_surroundings_have_half_and_quarters_of_the_channels():
+def test_e11_surroundings_have_half_and_quarters_of_the_channels():
     assert Ssh().outputs((Feature(12, 8),)) == (Feature(12, 8),)
     assert Ssh(width=20).outputs((Feature(6, 8),)) == (Feature(20, 8),)
     assert Cpm(width=20).outputs((Feature(6, 8),)) == (Feature(20, 8),)

@@ -48,7 +48,7 @@ def test_parameters_of_a_dense_convolution() -> None:
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3, 4, 6])
-def test_an_atrous_convolution_sees_further_with_the_same_weights(dilation: int) -> None:
+def test_a04_an_atrous_convolution_sees_further_with_the_same_weights(dilation: int) -> None:
     module = Atrous(dilation=dilation).build(ConvPlan(1, 1))
     assert sum(p.numel() for p in module.parameters()) == 9
     torch.nn.init.ones_(module.weight)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ def test_dilations_multiply() -> None:
     assert Atrous(dilation=3).build(ConvPlan(1, 1, dilation=2)).dilation == (6, 6)
 
 
-def test_a_stack_of_dilation_two_touches_one_parity_class() -> None:
+def test_a04_a_stack_of_dilation_two_touches_one_parity_class() -> None:
     x = torch.zeros(1, 1, 21, 21)
     x[0, 0, 10, 10] = 1
     for _ in range(3):

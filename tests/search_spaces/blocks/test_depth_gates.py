@@ -11,3 +11,6 @@ def test_parameters_counted_by_hand() -> None:
     assert count(AdaptiveGate(hidden=16)) == sum(c * 16 + 16 + 2 * 16 + 2 for c in channels)
     assert count(SkipGate(hidden=10)) == sum(c * 10 + 10 for c in channels) + 4 * (100 + 100 + 20) + 11
     assert count(SkipGate(hidden=10, recurrent=False)) == sum(c * 10 + 10 + 11 for c in channels)
+    for gate in (AdaptiveGate(), SkipGate(), SkipGate(recurrent=False)):
+        found = gate.cost(8)
+        assert found is not None and found.params == sum(p.numel() for p in gate.build((8,)).parameters())

@@ -31,7 +31,7 @@ def _params(head: DetectionHead, outputs: int, anchors=THREE, maps=WIDE) -> int:
         return sum(p.numel() for p in head.build(maps, outputs, anchors).parameters())
 
 
-def test_parameters_by_formula():
+def test_f02_f04_parameters_by_formula():
     towers, outputs = 8 * (9 * 256 * 256 + 256), 9 * 256 * (9 * 84) + 9 * 84
     assert _params(OneStage(norm="none"), 80, GridAnchors()) == towers + outputs
     assert _params(OneStage(norm="group"), 80, GridAnchors()) == towers + 8 * 256 + outputs

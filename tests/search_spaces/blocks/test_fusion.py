@@ -18,7 +18,7 @@ def test_channels_of_what_is_summed_or_multiplied_are_equal(fusion: Fusion) -> N
             refuses(UNEQUAL)
 
 
-def test_channels_that_come_out_of_unequal_ones() -> None:
+def test_e02_channels_that_come_out_of_unequal_ones() -> None:
     assert Add(align=True).outputs(UNEQUAL) == WeightedAdd(align=True).outputs(UNEQUAL) == (Feature(8, 4),)
     assert Concat().outputs(UNEQUAL) == (Feature(20, 4),)
     assert Concat(width=6).outputs(UNEQUAL) == (Feature(6, 4),)

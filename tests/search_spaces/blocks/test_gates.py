@@ -15,7 +15,7 @@ def test_cost_of_an_additive_gate_lies_at_the_guides_resolution() -> None:
     assert found.macs == 4 * 4 * (2 * 64 * 32 + 32)  # the map is 8 x 8, its guide 4 x 4
 
 
-def test_weights_of_the_spatial_attention_of_thundernet() -> None:
+def test_c12_weights_of_the_spatial_attention_of_thundernet() -> None:
     inputs = (Feature(10, 16), Feature(6, 16))
     example = Example(lambda: ThunderSam().build(10, 6), inputs, inputs[:1])
     found = part_cost(example.make, "guided", [feature.shape((64, 64)) for feature in inputs])

@@ -18,7 +18,7 @@ def _params(spec: Neck) -> int:
         return sum(p.numel() for p in spec.build(RESNET50).parameters())
 
 
-def test_known_numbers_of_parameters():
+def test_e04_known_numbers_of_parameters():
     assert _params(Fpn()) == 3_344_384
     # With concat the three smoothings that have a map above read twice the channels.
     assert _params(Fpn(fusion=Concat())) == 3_344_384 + 3 * 9 * 256 * 256
@@ -48,7 +48,7 @@ def test_the_way_down_starts_at_a_map_that_is_used():
         Fpn(skip=1, start=3).outputs(RESNET50)
 
 
-def test_context_enhancement_is_one_map():
+def test_e10_context_enhancement_is_one_map():
     c4, c5, width = 512, 1024, 245
     with torch.device("meta"):
         found = Cem().build((Feature(c4, 16), Feature(c5, 32)))
@@ -67,7 +67,7 @@ def test_a_context_of_its_own_for_every_map():
     )
 
 
-def test_anchors_of_each_level_are_twice_those_of_the_finer_one():
+def test_e12_anchors_of_each_level_are_twice_those_of_the_finer_one():
     strides = tuple(feature.stride for feature in Levelwise(neck=Fpn(fusion="product", start=1)).outputs(RESNET50))
     shapes = GridAnchors(sizes=(4.0,), scales=(1.0,), ratios=(1.0,)).shapes(strides)
     assert [level[0] for level in shapes] == [(16.0 * 2**k, 16.0 * 2**k) for k in range(4)]

@@ -36,7 +36,7 @@ def test_the_simplified_block_has_two_linear_functions() -> None:
     assert found is not None and found.params == C + 1 + C * C + C
 
 
-def test_parameters_of_global_context() -> None:
+def test_c05_parameters_of_global_context() -> None:
     found = GlobalContext(reduction=8).cost(64)
     assert found is not None and found.params == 1177  # C + 1 + 2 C^2 / r + C / r + C + 2 C / r
 

@@ -10,7 +10,7 @@ MAPS = (Feature(64, 8), Feature(256, 16))
 
 
 @pytest.mark.parametrize(("bins", "length"), [((1,), 256), ((1, 2, 4), 5_376), ((1, 2, 3, 6), 12_800)])
-def test_the_length_is_fixed(bins: tuple[int, ...], length: int) -> None:
+def test_d01_the_length_is_fixed(bins: tuple[int, ...], length: int) -> None:
     assert SpatialPyramid(bins=bins).features(MAPS) == length
 
 

@@ -11,7 +11,14 @@ def test_a_relation_is_found_by_its_kind_and_stands_at_no_map() -> None:
     assert kinds(Relation)["object_relation"] is ObjectRelation
     block = ObjectRelation()
     assert (block.takes, block.gives) == ("regions", "sequence")
-    assert block.example() is None and block.cost() is None
+    assert block.example() is None
+
+
+def test_one_box_reads_itself() -> None:
+    found = ObjectRelation(relations=4, key=8).cost(16)
+    assert found is not None
+    linear = 2 * 16 * 32 + 16 * 16 + 64 * 4
+    assert (found.params, found.macs) == (linear, linear + 32 + 16)  # and a product of keys, and of values
 
 
 def test_relations_have_to_divide_the_channels() -> None:

@@ -8,7 +8,7 @@ from search_spaces.errors import SpecError
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4, 8])
-def test_parameters_of_multi_head_attention(heads: int) -> None:
+def test_c06_parameters_of_multi_head_attention(heads: int) -> None:
     found = SelfAttention(heads=heads).cost(16)
     assert found is not None and found.params == 1088  # 4 d^2 + 4 d
 

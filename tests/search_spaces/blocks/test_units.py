@@ -26,7 +26,7 @@ def test_parameters_counted_by_hand() -> None:
     assert _params(DenseUnit(), 64, 32) == 2 * 64 + 64 * 128 + 2 * 128 + 9 * 128 * 32
 
 
-def test_a_dense_block_of_l_units_has_c_plus_l_k_channels() -> None:
+def test_b02_a_dense_block_of_l_units_has_c_plus_l_k_channels() -> None:
     channels, unit = 64, DenseUnit()
     for _ in range(6):
         channels = unit.out_channels(channels, 32, 1)
@@ -34,13 +34,13 @@ def test_a_dense_block_of_l_units_has_c_plus_l_k_channels() -> None:
     assert unit.out_channels(channels, 32, 2) == channels // 2 + 32
 
 
-def test_inception_has_the_sum_of_its_branches() -> None:
+def test_b03_inception_has_the_sum_of_its_branches() -> None:
     assert Inception().out_channels(192, 64, 1) == 64 + 128 + 32 + 32
     with pytest.raises(SpecError, match="a quarter of its width; got 6"):
         Inception().build(Inception().plan(16, 6))
 
 
-def test_the_root_of_a_tree_reads_all() -> None:
+def test_b07_the_root_of_a_tree_reads_all() -> None:
     plan = AggregationTree().plan(8, 8)
     tree = AggregationTree(levels=1).build(plan)
     assert tree.node.conv.in_channels == 8 + 8
@@ -50,7 +50,7 @@ def test_the_root_of_a_tree_reads_all() -> None:
     assert sum(isinstance(module, type(Basic().build(plan))) for module in deep.modules()) == 4
 
 
-def test_what_is_handed_on_does_not_change_the_channels() -> None:
+def test_b06_what_is_handed_on_does_not_change_the_channels() -> None:
     for kept in (0.25, 0.5):
         assert FullyExploited(kept=kept).out_channels(16, 16, 1) == 16
     assert FullyExploited(kept=0.25).handed_on(16) == 4

@@ -11,7 +11,7 @@ from tests.search_spaces.networks.checks import assert_trains
 PLACE = (Feature(8, 4),)
 
 
-def test_without_weights_every_channel_is_halved() -> None:
+def test_c01_without_weights_every_channel_is_halved() -> None:
     module = SqueezeExcitation(reduction=4).build(PLACE)
     nn.init.zeros_(module.expand.weight)
     nn.init.zeros_(module.expand.bias)
@@ -19,7 +19,7 @@ def test_without_weights_every_channel_is_halved() -> None:
     assert torch.equal(module(x), x / 2)
 
 
-def test_the_gates_of_cbam_lie_between_0_and_1_and_multiply() -> None:
+def test_c02_the_gates_of_cbam_lie_between_0_and_1_and_multiply() -> None:
     module = Cbam(reduction=4, kernel=3).build(PLACE).eval()
     x = 3 * torch.randn(2, 8, 5, 6)
     channel = module.channel_gate(x)
@@ -29,7 +29,7 @@ def test_the_gates_of_cbam_lie_between_0_and_1_and_multiply() -> None:
     assert torch.equal(module(x), x * channel * spatial)
 
 
-def test_the_channel_gate_of_cbam_reads_averages_and_maxima_by_the_same_layers() -> None:
+def test_c02_the_channel_gate_of_cbam_reads_averages_and_maxima_by_the_same_layers() -> None:
     module = Cbam(reduction=4).build(PLACE).eval()
     constant = torch.randn(2, 8, 1, 1).expand(-1, -1, 5, 6)  # its average is its maximum
     assert torch.allclose(module.channel_gate(constant), (2 * module.mlp(constant[:, :, :1, :1])).sigmoid(), atol=1e-6)
@@ -43,13 +43,13 @@ def test_without_weights_cbam_leaves_a_quarter() -> None:
     assert torch.equal(module(x), x / 4)
 
 
-def test_cfam_starts_as_the_identity() -> None:
+def test_c13_cfam_starts_as_the_identity() -> None:
     x = torch.randn(2, 8, 5, 6)
     for energy in ("plain", "reversed"):
         assert torch.equal(Cfam(energy=energy).build(PLACE)(x), x)
 
 
-def test_cfam_mixes_channels_by_the_softmax_of_their_gram_matrix() -> None:
+def test_c13_cfam_mixes_channels_by_the_softmax_of_their_gram_matrix() -> None:
     x = torch.randn(2, 8, 3, 4) / 2
     rows = x.flatten(2)
     gram = rows @ rows.transpose(1, 2)

@@ -15,7 +15,7 @@ def _maps() -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("score", ["dot", "param"])
-def test_descriptors_are_averages_whose_weights_add_up_to_1(score: str) -> None:
+def test_c14_descriptors_are_averages_whose_weights_add_up_to_1(score: str) -> None:
     module = LearnToPayAttention(score=score, layers=3).build(INPUTS)
     maps = _maps()
     whole = maps[-1].mean((2, 3))
@@ -40,7 +40,7 @@ def test_a_constant_map_is_its_own_descriptor() -> None:
     assert torch.allclose(module(maps), vector, atol=1e-6)
 
 
-def test_dot_scores_with_an_average_of_zero_pool_the_mean() -> None:
+def test_c14_dot_scores_with_an_average_of_zero_pool_the_mean() -> None:
     module = LearnToPayAttention(score="dot", layers=2).build(INPUTS)
     maps = _maps()
     maps[-1] = maps[-1] - maps[-1].mean((2, 3), keepdim=True)

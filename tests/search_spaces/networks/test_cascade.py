@@ -4,13 +4,16 @@ import pytest
 import torch
 from torch import nn
 
+from search_spaces.architectures.detector import Detector
 from search_spaces.blocks.anchors import GridAnchors
 from search_spaces.blocks.base import Feature, Gate
 from search_spaces.blocks.cascade import Cascade, Light, TwoStage
 from search_spaces.blocks.detection import Guided, LightRpn, OneStage, Rpn, Ssd, Yolo
 from search_spaces.blocks.regions import PsRoiAlign, RoiAlign
 from search_spaces.blocks.relation import Relation
+from search_spaces.cost import cost
 from search_spaces.operators.boxes import area, at_least_a_pixel, decode, iou_matrix
+from tests.search_spaces.networks.checks import assert_exports, counted_macs
 
 FEATURES = (Feature(8, 4), Feature(8, 8))
 ANCHORS = GridAnchors(scales=(1.0,))
@@ -116,6 +119,39 @@ def test_f10_each_stage_starts_from_the_boxes_of_the_one_before():
         final = module.answer(found)
     assert torch.equal(final.starts, starts) and torch.equal(final.deltas, answer.deltas)
     assert torch.allclose(final.logits, (logits[0] + logits[1] + logits[2]) / 3, atol=1e-6)
+
+
+def test_a20_the_cells_of_a_box_vote():
+    head = Light(candidates=40, proposals=10, vote=True, pooling=PsRoiAlign(size=2, sampling=1))
+    module = head.build(FEATURES, 3, ANCHORS).eval()
+    maps, stage = [torch.randn(2, 8, 5, 8), torch.randn(2, 8, 3, 4)], module.stages[0]
+    with torch.no_grad():
+        stage.pooling.maps.weight.zero_()
+        stage.pooling.maps.bias.copy_(torch.arange(32.0))  # of every map the same number everywhere: 8 by 2x2
+        answer = module.answer(module(maps, SIZE))
+    expected = torch.arange(32.0).view(8, 4).mean(1)
+    assert torch.allclose(answer.logits, expected[:4].expand(2, 10, 4))
+    assert torch.allclose(answer.deltas, expected[4:].expand(2, 10, 4))
+    assert torch.equal(answer.starts, module(maps, SIZE)["proposals"])
+
+
+def test_a20_a_head_that_votes_learns_is_exported_and_costs_what_torch_counts():
+    spec = Detector.from_data(
+        {
+            "backbone": {"kind": "resnet", "depths": [1, 1], "widths": [4, 8], "stem": "strided"},
+            "neck": {"kind": "fpn", "width": 8},
+            "head": {"kind": "light", "vote": True, "candidates": 40, "proposals": 6, "rpn": "rpn"},
+        }
+    )
+    network, image = spec.build((3, 32, 40), 3), torch.randn(2, 3, 32, 40)
+    found = network.train()(image)
+    head = network.head
+    logits, deltas, _ = head.look(found, found["proposals"])
+    (logits.square().sum() + deltas.square().sum()).backward()
+    assert all(bool(p.grad.any()) for p in head.stages.parameters())
+    assert_exports(network, image)
+    with torch.device("meta"):
+        assert cost(spec, (3, 32, 40), 3).macs == counted_macs(spec.build((3, 32, 40), 3), 3, 32, 40)
 
 
 class Half(nn.Module):

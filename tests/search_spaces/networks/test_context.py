@@ -9,7 +9,7 @@ from tests.search_spaces.networks.checks import assert_trains
 FEATURES = (Feature(8, 8),)
 
 
-def test_psp_keeps_the_map_and_a_constant_one_constant():
+def test_d02_psp_keeps_the_map_and_a_constant_one_constant():
     module = Psp(bins=(1, 2)).build(FEATURES).eval()
     x = torch.randn(2, 8, 5, 7)
     assert torch.equal(module(x)[:, :8], x)
@@ -58,7 +58,7 @@ def test_psp_by_maxima_sees_the_greatest_value():
     assert set(module.state_dict()) == set(Psp(bins=(1,)).build(FEATURES).state_dict())
 
 
-def test_surroundings_of_three_five_and_seven():
+def test_e11_surroundings_of_three_five_and_seven():
     module = Ssh().build(FEATURES).eval()
     for weight in module.parameters():
         torch.nn.init.ones_(weight)  # no ReLU is asleep

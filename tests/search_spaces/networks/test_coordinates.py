@@ -15,7 +15,7 @@ IMAGE = (Feature(3, 1),)
 
 
 @pytest.mark.parametrize("encoding", ["none", "onehot", "sin", "coordconv"])
-def test_logits_move_with_the_positions_unless_these_are_encoded(encoding: str) -> None:
+def test_c24_logits_move_with_the_positions_unless_these_are_encoded(encoding: str) -> None:
     module = CoordinateEncodedAttention(encoding=encoding).build(PLACE)
     x, order = torch.randn(2, 8, 5, 6), torch.randperm(30)
     moved = module.logits(as_map(tokens(x)[:, order], x)).flatten(1)
@@ -52,7 +52,7 @@ def test_what_is_read_is_added_the_same_everywhere() -> None:
 
 
 @pytest.mark.parametrize(("added", "channels"), [("xy", 5), ("xy+shape", 6), ("edge", 4)])
-def test_the_image_itself_comes_first(added: str, channels: int) -> None:
+def test_c25_the_image_itself_comes_first(added: str, channels: int) -> None:
     image = torch.randn(2, 3, 6, 8)
     found = InputChannels(added=added).build(IMAGE)(image)
     assert found.shape == (2, channels, 6, 8)
@@ -77,7 +77,7 @@ def test_coordinates_are_relative_to_the_image_or_to_a_box() -> None:
 
 
 @pytest.mark.parametrize("added", ["xy", "xy+shape"])
-def test_an_image_moved_with_its_box_keeps_its_encoding(added: str) -> None:
+def test_c25_an_image_moved_with_its_box_keeps_its_encoding(added: str) -> None:
     module = InputChannels(added=added, extent=2.0).build(IMAGE)
     if module.mask is not None:
         nn.init.normal_(module.mask)

@@ -53,7 +53,7 @@ def test_parameters_by_formula():
     assert params(Unet(width=4, upsample="deconv")) == deconv
 
 
-def test_each_level_of_the_panoptic_pyramid_is_doubled_as_often_as_its_stride_asks():
+def test_e05_each_level_of_the_panoptic_pyramid_is_doubled_as_often_as_its_stride_asks():
     module = PanopticFpn(pyramid_width=6, width=4).build(FEATURES)
     assert [len(branch) for branch in module.branches] == [1, 1, 2]
     assert [len(branch) for branch in PanopticFpn().build(FLAT).branches] == [1, 1, 1]
@@ -105,14 +105,14 @@ def test_a_closed_gate_is_a_skip_left_out(decoder):
     assert not torch.equal(plain(maps), plain(other))
 
 
-def test_dropping_a_skip_changes_channels_there_alone():
+def test_e06_dropping_a_skip_changes_channels_there_alone():
     unet = dict(Unet(width=4).build(FEATURES).named_parameters())
     narrow = (Feature(1, 2), *FEATURES[1:])
     shapes = {name for name, p in Unet(width=4).build(narrow).named_parameters() if p.shape != unet[name].shape}
     assert shapes == {"levels.1.refine.0.0.weight"}
 
 
-def test_the_merger_of_weighted_levels_is_the_mean_of_their_predictions():
+def test_e04_the_merger_of_weighted_levels_is_the_mean_of_their_predictions():
     module = PanopticFpn(pyramid_width=6, width=4, merge=WeightedAdd()).build(FEATURES).eval()
     head, maps, seen = torch.nn.Conv2d(4, 3, 1), _maps(FEATURES), []
     module.fuse.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[0]))
@@ -128,7 +128,7 @@ def test_top_down_by_addition_is_the_sum_of_reduced_maps():
     assert torch.allclose(module(maps), expected, atol=1e-6)
 
 
-def test_the_guidance_of_each_cascade_fusion_is_its_coarse_map():
+def test_e09_the_guidance_of_each_cascade_fusion_is_its_coarse_map():
     spec = TopDown(width=6, fusion=CascadeFusion(), supervision=True)
     module, maps = spec.build(FEATURES), _maps(FEATURES)
     coarse = []

@@ -46,7 +46,7 @@ def test_they_train_on_sizes_that_do_not_divide(spec, features):
 
 
 @pytest.mark.parametrize("levels", [1, 2, 3])
-def test_nested_skips_have_a_triangle_of_nodes_and_a_head_a_column(levels):
+def test_e07_nested_skips_have_a_triangle_of_nodes_and_a_head_a_column(levels):
     spec = UnetPlusPlus(width=3, depth=levels)
     module = spec.build(FEATURES)
     assert len(module.nodes) == levels * (levels + 1) // 2
@@ -69,7 +69,7 @@ def test_a_node_reads_its_whole_level():
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_a_pruned_decoder_is_a_node_of_the_deeper_one(depth):
+def test_e07_a_pruned_decoder_is_a_node_of_the_deeper_one(depth):
     deep, pruned, maps = (
         UnetPlusPlus(width=3).build(FEATURES),
         UnetPlusPlus(width=3, depth=depth).build(FEATURES),
@@ -82,7 +82,7 @@ def test_a_pruned_decoder_is_a_node_of_the_deeper_one(depth):
     assert torch.equal(out, tuple(reversed(aux))[depth - 1])
 
 
-def test_a_dense_stage_reads_all_that_is_there():
+def test_e08_a_dense_stage_reads_all_that_is_there():
     module = FullyDense(compress=3, width=4).build(FEATURES)
     assert [stage.refine[0][0].in_channels for stage in module.stages] == [4 * 3, 5 * 3, 6 * 3]
     compressed = sum(f.channels for f in FEATURES)
@@ -90,7 +90,7 @@ def test_a_dense_stage_reads_all_that_is_there():
     assert _params(FullyDense(compress=3, width=4)) == sum(convs)
 
 
-def test_the_loss_of_each_dense_stage_reaches_every_map_of_the_backbone():
+def test_e08_the_loss_of_each_dense_stage_reaches_every_map_of_the_backbone():
     module, maps = FullyDense(compress=3, width=4).build(FEATURES), [x.requires_grad_() for x in _maps()]
     out, aux = parts_of(module(maps))
     assert len(aux) == 2
@@ -131,7 +131,7 @@ def test_a_residual_node_without_convolution_is_its_coarser_map():
     assert torch.equal(node([fine, coarse]), coarse.relu())
 
 
-def test_a_dense_block_adds_its_growth():
+def test_e16_a_dense_block_adds_its_growth():
     module = Tiramisu(growth=2, layers=3).build(FEATURES)
     read = [[layer[0].num_features for layer in block.layers] for block in module.blocks]
     assert read == [[c, c + 2, c + 4] for c in (5, 10 + 6, 8 + 6, 6 + 6)]

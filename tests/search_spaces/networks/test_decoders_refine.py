@@ -44,7 +44,7 @@ def test_they_train_on_sizes_that_do_not_divide(spec, features):
     assert_trains(module, maps)
 
 
-def test_a_chain_of_poolings_without_weights_is_the_identity():
+def test_e16_a_chain_of_poolings_without_weights_is_the_identity():
     chain, x = ChainedPooling(4, 3), torch.randn(2, 4, 9, 9)
     once = F.conv2d(F.max_pool2d(x, 5, 1, 2), chain.links[0][1].weight, chain.links[0][1].bias, padding=1)
     twice = F.conv2d(F.max_pool2d(once, 5, 1, 2), chain.links[1][1].weight, chain.links[1][1].bias, padding=1)
@@ -72,7 +72,7 @@ def test_parameters_of_a_refining_level():
     assert _params(RefineNet(width=4)) == adapt + 3 * level + 2 * (4 * conv + 2 * conv)
 
 
-def test_the_backbones_map_is_added():
+def test_e16_the_backbones_map_is_added():
     module, maps = LinkNet().build(FEATURES).eval(), _maps()
     x = module.levels[0](maps[2])[:, :, :8, :10] + maps[1]
     x = module.levels[1](x)[:, :, :15, :19] + maps[0]
@@ -83,7 +83,7 @@ def test_the_backbones_map_is_added():
 
 
 @pytest.mark.parametrize(("ratio", "size"), [(2, (8, 12)), (2, (7, 11)), (4, (9, 14))])
-def test_unpooled_maxima_are_where_they_were(ratio, size):
+def test_e15_unpooled_maxima_are_where_they_were(ratio, size):
     x = torch.randn(2, 3, *size)
     pooled = F.max_pool2d(x, ratio, ratio, ceil_mode=True)
     found = unpooled(pooled, x, ratio)
@@ -104,7 +104,7 @@ def test_a_level_is_spread_over_the_places_of_the_finer_map():
 
 
 @pytest.mark.parametrize("steps", [0, 1, 4])
-def test_without_what_joins_them_all_runs_are_the_first(steps):
+def test_e18_without_what_joins_them_all_runs_are_the_first(steps):
     spec = Iterative(decoder=DEEPLAB, steps=steps, supervision=True)
     module, maps = spec.build(FEATURES).eval(), _maps()
     base = DEEPLAB.build(FEATURES).eval()

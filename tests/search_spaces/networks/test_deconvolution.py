@@ -6,7 +6,7 @@ from search_spaces.blocks.base import Feature
 from search_spaces.blocks.deconvolution import GroupedDeconvolution
 
 
-def test_each_one_doubles_and_is_grouped() -> None:
+def test_b08_each_one_doubles_and_is_grouped() -> None:
     maps = tuple(Feature(8, stride) for stride in (4, 8, 16))
     module = GroupedDeconvolution(width=12).build(maps)
     assert [layer.groups for layer in module.layers if isinstance(layer, torch.nn.ConvTranspose2d)] == [4, 12]

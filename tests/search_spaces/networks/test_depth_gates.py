@@ -16,7 +16,7 @@ def _seeded():
         yield
 
 
-def test_rounding_is_hard_forwards_and_the_identity_backwards() -> None:
+def test_o06_rounding_is_hard_forwards_and_the_identity_backwards() -> None:
     p = torch.tensor([0.2, 0.5, 0.7], requires_grad=True)
     found = rounded(p)
     assert found.tolist() == [0.0, 0.0, 1.0]
@@ -24,7 +24,7 @@ def test_rounding_is_hard_forwards_and_the_identity_backwards() -> None:
     assert p.grad is not None and p.grad.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_hard_gumbel_rows_are_one_hot_fair_and_have_gradients() -> None:
+def test_o05_hard_gumbel_rows_are_one_hot_fair_and_have_gradients() -> None:
     logits = torch.zeros(4000, 2, requires_grad=True)
     rows = F.gumbel_softmax(logits, 1.0, hard=True)
     assert torch.equal(rows.sum(1), torch.ones(4000)) and set(rows.unique().tolist()) == {0.0, 1.0}

@@ -15,7 +15,7 @@ def _params(spec, inputs):
     return sum(p.numel() for p in spec.build(inputs).parameters())
 
 
-def test_the_sum_is_a_concatenation_whose_next_layer_has_tied_weights() -> None:
+def test_e01_the_sum_is_a_concatenation_whose_next_layer_has_tied_weights() -> None:
     x, y, weight = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8), torch.randn(5, 3, 3, 3)
     added = F.conv2d(AddModule()([x, y]), weight)
     concatenated = F.conv2d(ConcatModule()([x, y]), torch.cat([weight, weight], 1))
@@ -42,7 +42,7 @@ def test_alignment_costs_one_1x1_convolution_a_map_with_other_channels() -> None
 
 
 @pytest.mark.parametrize(("normalizer", "gap"), [("none", 1e-6), ("softmax", 1e-6), ("fast", 1e-3)])
-def test_equal_weights_give_the_mean(normalizer: str, gap: float) -> None:
+def test_e03_equal_weights_give_the_mean(normalizer: str, gap: float) -> None:
     inputs = (*TWO, Feature(3, 16))
     maps = [torch.randn(2, 3, 8, 8) for _ in inputs]
     module = WeightedAdd(normalizer=normalizer).build(inputs)
@@ -68,7 +68,7 @@ def test_a_concatenation_is_reduced_to_its_width() -> None:
     assert torch.equal(module(maps), module.reduce(joined))
 
 
-def test_cascade_feature_fusion_has_the_size_of_the_fine_map() -> None:
+def test_e09_cascade_feature_fusion_has_the_size_of_the_fine_map() -> None:
     inputs = (Feature(3, 8), Feature(5, 16))
     spec = CascadeFusion(width=4)
     assert _params(spec, inputs) == (3 * 4 + 8) + (9 * 5 * 4 + 8)

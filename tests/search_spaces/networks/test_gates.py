@@ -15,7 +15,7 @@ def _zeroed(*layers: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("guide_size", [(3, 4), (6, 8), (5, 3), (1, 1)], ids=str)
-def test_additive_weights_are_one_a_position_between_0_and_1(guide_size: tuple[int, int]) -> None:
+def test_c09_additive_weights_are_one_a_position_between_0_and_1(guide_size: tuple[int, int]) -> None:
     module = AttentionGate().build(8, 6)
     x, guide = torch.randn(2, 8, 6, 8), torch.randn(2, 6, *guide_size)
     weights = module.weights(x, guide)
@@ -24,7 +24,7 @@ def test_additive_weights_are_one_a_position_between_0_and_1(guide_size: tuple[i
     assert torch.equal(module(x, guide), x * weights)
 
 
-def test_additive_weights_are_those_of_the_paper() -> None:
+def test_c09_additive_weights_are_those_of_the_paper() -> None:
     module = AttentionGate(reduction=4).build(8, 6)
     x, guide = torch.randn(1, 8, 6, 8), torch.randn(1, 6, 6, 8)
     own, other, score = (layer.weight[:, :, 0, 0] for layer in (module.map, module.guide, module.score))
@@ -41,7 +41,7 @@ def test_a_coarse_guide_sees_averages_and_its_weights_are_resized() -> None:
     assert torch.allclose(module.weights(x, guide), expected, atol=1e-6)
 
 
-def test_a_gate_that_knows_nothing_halves() -> None:
+def test_c09_c12_a_gate_that_knows_nothing_halves() -> None:
     x, guide = torch.randn(2, 8, 6, 8), torch.randn(2, 6, 3, 4)
     additive, thunder = AttentionGate().build(8, 6), ThunderSam().build(8, 6).eval()
     _zeroed(additive.score, thunder.conv)
@@ -50,7 +50,7 @@ def test_a_gate_that_knows_nothing_halves() -> None:
     assert torch.equal(thunder(x, guide), x / 2)
 
 
-def test_thundernet_weighs_every_value_by_itself() -> None:
+def test_c12_thundernet_weighs_every_value_by_itself() -> None:
     module = ThunderSam().build(8, 6).eval()
     x, guide = torch.randn(2, 8, 6, 8), torch.randn(2, 6, 6, 8)
     weights = module.norm(module.conv(guide)).sigmoid()

@@ -16,7 +16,7 @@ def _up(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
-def test_a_fine_map_is_weighed_a_channel_by_the_average_of_the_coarse_one(activation: str) -> None:
+def test_c11_a_fine_map_is_weighed_a_channel_by_the_average_of_the_coarse_one(activation: str) -> None:
     module = GlobalAttentionUpsample(activation=activation).build(INPUTS).eval()
     fine, coarse = torch.randn(2, 6, 7, 9), torch.randn(2, 10, 4, 5)
     step = module.steps[0]
@@ -28,7 +28,7 @@ def test_a_fine_map_is_weighed_a_channel_by_the_average_of_the_coarse_one(activa
     assert torch.allclose(module([fine, coarse]), expected, atol=1e-6)
 
 
-def test_without_weights_the_coarse_map_is_resized() -> None:
+def test_c11_without_weights_the_coarse_map_is_resized() -> None:
     module = GlobalAttentionUpsample().build(INPUTS)
     nn.init.zeros_(module.steps[0].weigh[1].weight)
     fine, coarse = torch.randn(2, 6, 7, 9), torch.randn(2, 10, 4, 5)

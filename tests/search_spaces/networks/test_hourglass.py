@@ -11,7 +11,7 @@ SPEC = Hourglass(stacks=2, depth=3, width=8)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (27, 38)], ids=str)
-def test_each_map_has_the_size_of_what_goes_in(size) -> None:
+def test_b11_each_map_has_the_size_of_what_goes_in(size) -> None:
     network, image = SPEC.build((3, *size), 5), torch.randn(2, 3, *size)
     assert_trains(network, image)
     found = network(image)

@@ -34,13 +34,13 @@ def test_a_cascade_takes_the_coarsest_map_of_each_size():
         assert torch.allclose(x, module.backbone(smaller)[-1], atol=1e-6)
 
 
-def test_one_scale_is_the_backbone():
+def test_e13_one_scale_is_the_backbone():
     module, image = ScaleAttention(backbone=TINY, scales=(1.0,)).build_features(3).eval(), torch.randn(2, 3, 27, 38)
     assert {name.partition(".")[0] for name in module.state_dict()} == {"backbone"}
     assert all(torch.equal(a, b) for a, b in zip(module(image), module.backbone(image), strict=True))
 
 
-def test_weights_sum_to_one_at_each_position():
+def test_e13_weights_sum_to_one_at_each_position():
     module = SCALES.build_features(3).eval()
     weights = module.weights([torch.randn(2, 6, 7, 9) for _ in range(3)])
     assert weights.shape == (2, 3, 7, 9) and weights.min() > 0

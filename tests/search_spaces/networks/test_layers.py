@@ -67,7 +67,7 @@ def test_global_average_equals_concatenation_and_average_pooling():
     assert torch.allclose(GlobalAverage()(*maps), slow, atol=1e-6)
 
 
-def test_dot_product_attention_is_its_formula():
+def test_c06_dot_product_attention_is_its_formula():
     query, key, value = torch.randn(2, 3, 5, 8), torch.randn(2, 3, 7, 8), torch.randn(2, 3, 7, 8)
     mask = torch.randn(2, 3, 5, 7)
     logits = query @ key.transpose(2, 3)
@@ -82,7 +82,7 @@ def test_dot_product_attention_is_its_formula():
         assert module.macs((query, key, value), found) == 2 * 3 * 5 * 7 * (8 + 8)
 
 
-def test_products_of_d_numbers_have_variance_d_so_that_scaled_ones_have_variance_1():
+def test_c06_products_of_d_numbers_have_variance_d_so_that_scaled_ones_have_variance_1():
     query, key = torch.randn(20_000, 64), torch.randn(20_000, 64)
     products = (query * key).sum(1)
     assert products.var().item() == pytest.approx(64, rel=0.05)
@@ -93,7 +93,7 @@ def test_products_of_d_numbers_have_variance_d_so_that_scaled_ones_have_variance
     assert weights[:, 0, :2].log().diff(dim=1).var().item() == pytest.approx(1, rel=0.05)
 
 
-def test_the_derivatives_of_attention_weights_are_those_of_the_softmax():
+def test_c06_the_derivatives_of_attention_weights_are_those_of_the_softmax():
     unit = torch.eye(5)[None, None]
     attend = DotProductAttention(scale=1.0)  # of unit keys and values: the softmax of the query
     logits = torch.randn(1, 1, 1, 5)

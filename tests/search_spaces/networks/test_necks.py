@@ -25,7 +25,7 @@ def test_add_is_a_sum_of_laterals_from_above():
     assert all(torch.equal(a, b) for a, b in zip(module(maps), expected, strict=True))
 
 
-def test_without_laterals_the_coarsest_map_is_only_enlarged():
+def test_e04_without_laterals_the_coarsest_map_is_only_enlarged():
     module, maps = Fpn(width=6).build(FEATURES), _maps()
     for lateral in module.laterals[:2]:
         torch.nn.init.zeros_(lateral.weight)
@@ -102,7 +102,7 @@ def test_gates_weigh_the_laterals_by_the_map_above():
     assert [gate.seen for gate in module.gates] == [tuple(middle.shape), tuple(top.shape)]
 
 
-def test_context_enhancement_without_the_coarsest_map_is_a_1x1_convolution():
+def test_e10_context_enhancement_without_the_coarsest_map_is_a_1x1_convolution():
     inputs = (Feature(3, 4), Feature(4, 8), Feature(5, 16))
     module, maps = Cem(width=6).build(inputs), _maps()
     (found,) = module((*maps[:2], torch.zeros_like(maps[2])))

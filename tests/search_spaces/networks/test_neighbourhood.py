@@ -23,7 +23,7 @@ def test_neighbours_lie_row_by_row_and_beyond_the_map_are_zeros() -> None:
 
 @pytest.mark.parametrize("footprint", [3, 7])
 @pytest.mark.parametrize("relation", ["sub", "sum", "mul", "concat", "dot"])
-def test_constant_weights_give_local_means(relation: str, footprint: int) -> None:
+def test_c17_constant_weights_give_local_means(relation: str, footprint: int) -> None:
     module = PairwiseAttention(relation=relation, footprint=footprint, share=2).build(PLACE).eval()
     nn.init.zeros_(module.weights.mapping[-1].weight)
     x = torch.randn(2, 16, 5, 6)
@@ -33,7 +33,7 @@ def test_constant_weights_give_local_means(relation: str, footprint: int) -> Non
 
 
 @pytest.mark.parametrize("relation", ["star", "clique", "concat"])
-def test_weights_that_do_not_depend_on_the_patch_are_a_convolution_of_each_channel(relation: str) -> None:
+def test_c18_weights_that_do_not_depend_on_the_patch_are_a_convolution_of_each_channel(relation: str) -> None:
     module = PatchwiseAttention(relation=relation, footprint=5, share=2).build(PLACE).eval()
     last = module.weights.mapping[-1]
     nn.init.zeros_(last.weight)

@@ -57,12 +57,12 @@ def test_each_form_trains(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_non_local_block_starts_as_the_identity(form: str) -> None:
+def test_c03_a_non_local_block_starts_as_the_identity(form: str) -> None:
     x = torch.randn(2, 8, 5, 6)
     assert torch.equal(NonLocal(form=form).build(PLACE)(x), x)
 
 
-def test_the_embedded_form_is_dot_product_attention_of_scale_1() -> None:
+def test_c03_the_embedded_form_is_dot_product_attention_of_scale_1() -> None:
     reads = NonLocal().build(PLACE).reads
     x = torch.randn(2, 8, 5, 6)
     query, key, value = (tokens(conv(x))[:, None].contiguous() for conv in (reads.query, reads.key, reads.value))
@@ -93,7 +93,7 @@ def test_sums_of_relu_and_their_gradients_are_those_over_all_pairs() -> None:
     assert all(torch.allclose(x, y, atol=1e-4, rtol=1e-5) for x, y in zip(found, expected, strict=True))
 
 
-def test_the_simplified_block_adds_the_same_everywhere() -> None:
+def test_c04_the_simplified_block_adds_the_same_everywhere() -> None:
     module = SimplifiedNonLocal().build(PLACE)
     x = torch.randn(2, 8, 5, 6)
     added = module(x) - x
@@ -101,7 +101,7 @@ def test_the_simplified_block_adds_the_same_everywhere() -> None:
     assert torch.allclose(added, added[:, :, :1, :1].expand_as(added), atol=1e-6)
 
 
-def test_without_scores_the_context_is_the_average() -> None:
+def test_c04_without_scores_the_context_is_the_average() -> None:
     x = torch.randn(2, 8, 5, 6)
     found = SoftmaxPool()(x, torch.zeros(2, 1, 5, 6))
     assert torch.allclose(found, F.adaptive_avg_pool2d(x, 1), atol=1e-6)
@@ -111,7 +111,7 @@ def test_without_scores_the_context_is_the_average() -> None:
     assert torch.allclose(module(x), expected, atol=1e-6)
 
 
-def test_global_context_is_added_the_same_everywhere_and_starts_at_nothing() -> None:
+def test_c05_global_context_is_added_the_same_everywhere_and_starts_at_nothing() -> None:
     module = GlobalContext(reduction=2).build(PLACE)
     x = torch.randn(2, 8, 5, 6)
     assert torch.equal(module(x), x)

@@ -9,7 +9,7 @@ from search_spaces.architectures.resnet import Resnet
 SMALL = Resnet(depths=(1, 1), widths=(4, 8), stem="cifar")
 
 
-def test_maps_are_those_of_the_padded_image_cut_to_the_image() -> None:
+def test_b12_maps_are_those_of_the_padded_image_cut_to_the_image() -> None:
     features, image = (
         Padded(backbone=SMALL, margin=4, mode="reflect").build_features(3).eval(),
         torch.randn(1, 3, 9, 14),

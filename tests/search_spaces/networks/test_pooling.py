@@ -14,7 +14,7 @@ from search_spaces.blocks.pooling import (
 from search_spaces.networks.pooling import AverageModule
 
 
-def test_the_average_is_blind_to_the_order_of_positions() -> None:
+def test_d04_the_average_is_blind_to_the_order_of_positions() -> None:
     x = torch.randn(2, 3, 4, 5)
     mixed = x.flatten(2)[..., torch.randperm(20)].reshape(x.shape)
     assert torch.allclose(AverageModule()([x]), AverageModule()([mixed]), atol=1e-6)
@@ -29,7 +29,7 @@ def test_greatest_values_and_both() -> None:
     assert torch.equal(both, torch.cat([x.mean((2, 3)), greatest], 1))
 
 
-def test_bilinear_pooling_of_one_stream_is_its_gram_matrix() -> None:
+def test_d05_bilinear_pooling_of_one_stream_is_its_gram_matrix() -> None:
     x = torch.randn(2, 4, 3, 5)
     spec = BilinearPooling(normalize=False)
     gram = spec.build((Feature(4, 8),))([x]).reshape(2, 4, 4)
@@ -43,7 +43,7 @@ def test_bilinear_pooling_of_one_stream_is_its_gram_matrix() -> None:
     assert torch.allclose(length, torch.ones(2), atol=1e-5)
 
 
-def test_a_factorised_bilinear_layer_is_its_explicit_form() -> None:
+def test_d06_a_factorised_bilinear_layer_is_its_explicit_form() -> None:
     classifier = FactorisedBilinear(rank=5, keep=1.0).build((Feature(6, 8),), 3)
     assert sum(p.numel() for p in classifier.parameters()) == 3 * (1 + 6 + 5 * 6)  # c (1 + n + k n)
     layer, x = classifier.bilinear, torch.randn(4, 6)
@@ -55,7 +55,7 @@ def test_a_factorised_bilinear_layer_is_its_explicit_form() -> None:
     assert torch.equal(layer(x), layer.linear(x))
 
 
-def test_whole_factors_are_dropped_in_training_alone() -> None:
+def test_d06_whole_factors_are_dropped_in_training_alone() -> None:
     layer = FactorisedBilinear(rank=2, keep=0.5).build((Feature(3, 8),), 2).bilinear
     x = torch.randn(5, 3)
     each = layer.factors(x).unflatten(1, (2, 2)).square()
@@ -66,7 +66,7 @@ def test_whole_factors_are_dropped_in_training_alone() -> None:
     assert torch.allclose(layer.eval()(x) - layer.linear(x), each.sum(2), atol=1e-5)
 
 
-def test_attentional_pooling_is_the_second_order_trace() -> None:
+def test_d07_attentional_pooling_is_the_second_order_trace() -> None:
     module = AttentionalPooling().build((Feature(4, 8),), 3).attend
     x = torch.randn(1, 4, 3, 5)
     rows = x[0].flatten(1).T  # positions x channels

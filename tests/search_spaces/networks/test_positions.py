@@ -16,7 +16,7 @@ from search_spaces.networks.positions import (
 )
 
 
-def test_sinusoids_are_those_of_the_paper() -> None:
+def test_c07_sinusoids_are_those_of_the_paper() -> None:
     found = sinusoid(torch.arange(50), 8)
     for p, i in [(0, 0), (3, 0), (7, 1), (49, 3)]:
         angle = p / 10_000 ** (2 * i / 8)
@@ -24,7 +24,7 @@ def test_sinusoids_are_those_of_the_paper() -> None:
         assert found[p, 2 * i + 1].item() == pytest.approx(math.cos(angle), abs=1e-5)
 
 
-def test_every_sinusoid_has_the_same_length_and_products_depend_on_distances() -> None:
+def test_c07_every_sinusoid_has_the_same_length_and_products_depend_on_distances() -> None:
     found = sinusoid(torch.arange(100), 64)
     products = found @ found.T
     assert torch.allclose(products.diagonal(), torch.full((100,), 32.0), atol=1e-3)

@@ -13,7 +13,7 @@ PLACE = (Feature(8, 32),)
 
 @pytest.mark.parametrize("size", [(8, 16), (7, 5), (2, 3), (1, 1)], ids=str)
 @pytest.mark.parametrize("weights", ["one", "each"])
-def test_maps_of_any_size_keep_their_shape(size: tuple[int, int], weights: str) -> None:
+def test_c10_maps_of_any_size_keep_their_shape(size: tuple[int, int], weights: str) -> None:
     module = FeaturePyramidAttention(weights=weights).build(PLACE).eval()
     assert module(torch.randn(2, 8, *size)).shape == (2, 8, *size)
 
@@ -31,7 +31,7 @@ def test_the_pyramid_halves_the_map_and_rounds_up() -> None:
 
 
 @pytest.mark.parametrize("weights", ["one", "each"])
-def test_without_its_pyramid_only_the_average_is_left(weights: str) -> None:
+def test_c10_without_its_pyramid_only_the_average_is_left(weights: str) -> None:
     module = FeaturePyramidAttention(weights=weights).build(PLACE).eval()
     for parameter in module.pyramid.parameters():
         nn.init.zeros_(parameter)

@@ -8,7 +8,7 @@ from search_spaces.blocks.pyramid_pooling import SpatialPyramid
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 7), (12, 12)])
-def test_any_size_gives_as_many_numbers(size: tuple[int, int]) -> None:
+def test_d01_any_size_gives_as_many_numbers(size: tuple[int, int]) -> None:
     spec = SpatialPyramid(bins=(1, 2, 3, 6))
     inputs = (Feature(2, 8), Feature(3, 16))
     module = spec.build(inputs)

@@ -26,7 +26,7 @@ def _boxes(count: int, images: int = 2) -> Tensor:
     return torch.cat([low, low + 10 + 90 * torch.rand(images, count, 2)], dim=2)
 
 
-def test_a_single_box_gets_a_linear_function_of_itself() -> None:
+def test_c23_a_single_box_gets_a_linear_function_of_itself() -> None:
     module = _module()
     nn.init.ones_(module.geometry.weight[:, 1::2])  # of the cosines, at least of the equal sizes 1: above zero
     features, boxes = torch.randn(2, 1, 16), _boxes(1)
@@ -63,7 +63,7 @@ def test_relations_are_those_of_the_paper() -> None:
     assert torch.allclose(module(features, boxes)[0], expected, atol=1e-3)
 
 
-def test_geometry_does_not_change_when_all_boxes_move_or_grow() -> None:
+def test_c23_geometry_does_not_change_when_all_boxes_move_or_grow() -> None:
     boxes = _boxes(6)
     found = relative_geometry(boxes)
     assert found.shape == (2, 6, 6, 4)

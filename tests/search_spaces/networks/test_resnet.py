@@ -35,7 +35,7 @@ def test_it_can_be_exported():
 
 @pytest.mark.parametrize("block", ["basic", "bottleneck"])
 @pytest.mark.parametrize("image_size", [(32, 32), (27, 38)], ids=str)
-def test_with_dilation_for_strides_every_other_value_is_the_same(block, image_size):
+def test_b10_with_dilation_for_strides_every_other_value_is_the_same(block, image_size):
     strided = _small(block=block, stem="cifar")
     dilated = _small(block=block, stem="cifar", output_stride=1)
     a, b = strided.build_features(3).eval(), dilated.build_features(3).eval()

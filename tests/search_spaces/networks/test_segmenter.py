@@ -25,7 +25,7 @@ PANOPTIC = PanopticFpn(pyramid_width=4, width=5)
     [(DEEPLAB, Head1x1()), (PANOPTIC, Head3x3()), (Unet(width=4), Head3x3Then1x1(hidden=3))],
     ids=["deeplabv3plus", "panoptic_fpn", "unet"],
 )
-def test_it_trains_at_sizes_that_do_not_divide(context, decoder, head):
+def test_e14_it_trains_at_sizes_that_do_not_divide(context, decoder, head):
     spec = Segmenter(backbone=TINY, context=context, decoder=decoder, head=head)
     network, x = spec.build((3, 21, 34), 4), torch.randn(2, 3, 21, 34)
     assert_trains(network, x)
@@ -68,7 +68,7 @@ def test_heads_of_the_decoder_come_first_and_only_in_training():
     assert torch.equal(network.eval()(x), plain.eval()(x))
 
 
-def test_a_cascade_of_images_has_logits_for_each_fusion():
+def test_e09_a_cascade_of_images_has_logits_for_each_fusion():
     light = ImageCascade(backbone=Resnet(depths=(1, 1), widths=(4, 6), stem="strided"))
     spec = Segmenter(backbone=light, context=None, decoder=TopDown(width=5, fusion="cff", supervision=True))
     network, x = spec.build((3, 32, 48), 4), torch.randn(2, 3, 32, 48)

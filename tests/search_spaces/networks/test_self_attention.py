@@ -24,7 +24,7 @@ def _copy(mine: MultiHeadAttention, theirs: nn.MultiheadAttention) -> None:
 
 
 @pytest.mark.parametrize("heads", [1, 4])
-def test_multi_head_attention_is_torchs(heads: int) -> None:
+def test_c06_multi_head_attention_is_torchs(heads: int) -> None:
     mine, theirs = MultiHeadAttention(16, heads), nn.MultiheadAttention(16, heads, batch_first=True)
     _copy(mine, theirs)
     x = torch.randn(2, 7, 16)
@@ -32,7 +32,7 @@ def test_multi_head_attention_is_torchs(heads: int) -> None:
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_an_encoder_layer_is_torchs(norm: str) -> None:
+def test_c08_an_encoder_layer_is_torchs(norm: str) -> None:
     mine = EncoderLayer(Transformer(heads=4, norm=norm), 16).eval()
     theirs = nn.TransformerEncoderLayer(16, 4, 64, batch_first=True, norm_first=norm == "pre").eval()
     _copy(mine.attention, theirs.self_attn)
@@ -52,7 +52,7 @@ def _shuffled(module: nn.Module, x: Tensor, order: Tensor) -> tuple[Tensor, Tens
 
 
 @pytest.mark.parametrize("spec", [SelfAttention(heads=2), Transformer(layers=2, heads=2)], ids=["attention", "encoder"])
-def test_without_positions_the_order_of_a_map_does_not_matter_and_with_them_it_does(spec) -> None:
+def test_c08_without_positions_the_order_of_a_map_does_not_matter_and_with_them_it_does(spec) -> None:
     x, order = torch.randn(2, 16, 3, 4), torch.randperm(12)
     for position in ("none", "sin", "learned"):
         module = type(spec).from_data({**spec.to_data(), "position": position}).build(PLACE).eval()

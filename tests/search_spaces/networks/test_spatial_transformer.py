@@ -14,12 +14,12 @@ from search_spaces.networks.spatial_transformer import sampled
 PLACE = (Feature(3, 4),)
 
 
-def test_it_starts_as_the_identity() -> None:
+def test_c20_it_starts_as_the_identity() -> None:
     x = torch.randn(2, 3, 7, 10)
     assert torch.allclose(SpatialTransformer().build(PLACE)(x), x, atol=1e-5)
 
 
-def test_a_shift_of_two_over_the_width_is_one_pixel() -> None:
+def test_c20_a_shift_of_two_over_the_width_is_one_pixel() -> None:
     x = torch.randn(2, 3, 8, 16)
     theta = torch.eye(2, 3).repeat(2, 1, 1)
     theta[:, 0, 2] = 2 / 16

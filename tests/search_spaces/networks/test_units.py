@@ -20,14 +20,14 @@ def _x(channels: int = 8) -> torch.Tensor:
     return torch.randn(2, channels, 9, 6)
 
 
-def test_with_a_last_norm_of_zero_a_unit_is_the_relu_of_its_input() -> None:
+def test_b01_with_a_last_norm_of_zero_a_unit_is_the_relu_of_its_input() -> None:
     x = _x()
     for unit in (Basic(zero=True), Bottleneck(zero=True)):
         module = unit.build(unit.plan(8, 8 // unit.expansion))
         assert torch.equal(module(x), x.relu())
 
 
-def test_a_gate_of_zero_leaves_the_unit_out_and_one_leaves_it_as_it_is() -> None:
+def test_o02_a_gate_of_zero_leaves_the_unit_out_and_one_leaves_it_as_it_is() -> None:
     x = _x().relu()
     for unit in (Basic(), Bottleneck(), InceptionResidual(), LightPose()):
         module = unit.build(unit.plan(8, 8 // unit.expansion)).eval()
@@ -36,13 +36,13 @@ def test_a_gate_of_zero_leaves_the_unit_out_and_one_leaves_it_as_it_is() -> None
         assert unit.may_be_left_out
 
 
-def test_a_scale_of_zero_is_the_relu_of_the_input() -> None:
+def test_b05_a_scale_of_zero_is_the_relu_of_the_input() -> None:
     unit = InceptionResidual(scale=0.0)
     x = _x()
     assert torch.equal(unit.build(unit.plan(8, 2))(x), x.relu())
 
 
-def test_a_light_pose_unit_without_its_last_convolution_is_its_input() -> None:
+def test_b08_a_light_pose_unit_without_its_last_convolution_is_its_input() -> None:
     unit = LightPose()
     module = unit.build(unit.plan(8, 2))
     nn.init.zeros_(module.conv3.weight)
@@ -50,7 +50,7 @@ def test_a_light_pose_unit_without_its_last_convolution_is_its_input() -> None:
     assert torch.equal(module(x), x.relu())
 
 
-def test_a_dense_unit_hands_its_input_on() -> None:
+def test_b02_a_dense_unit_hands_its_input_on() -> None:
     unit = DenseUnit()
     x = _x().requires_grad_()
     found = unit.build(unit.plan(8, 3))(x)
@@ -59,7 +59,7 @@ def test_a_dense_unit_hands_its_input_on() -> None:
     assert torch.equal(x.grad, torch.ones_like(x))  # the gradient of what is handed on arrives directly
 
 
-def test_channels_that_are_not_worked_on_are_bitwise_copies() -> None:
+def test_b06_channels_that_are_not_worked_on_are_bitwise_copies() -> None:
     unit = FullyExploited(kept=0.25)
     module = unit.build(unit.plan(8, 8)).eval()
     x = _x()
@@ -70,7 +70,7 @@ def test_channels_that_are_not_worked_on_are_bitwise_copies() -> None:
     assert not any(torch.equal(twice[:, i], x[:, j]) for i in range(8) for j in range(8))
 
 
-def test_a_tree_of_one_level_is_two_units_and_a_node() -> None:
+def test_b07_a_tree_of_one_level_is_two_units_and_a_node() -> None:
     plan = AggregationTree().plan(8, 8)
     tree, x = AggregationTree().build(plan).eval(), _x()
     first = tree.first(x)
@@ -80,7 +80,7 @@ def test_a_tree_of_one_level_is_two_units_and_a_node() -> None:
     assert torch.equal(tree(x), tree.second(first))
 
 
-def test_attention_stands_behind_the_residual() -> None:
+def test_b09_attention_stands_behind_the_residual() -> None:
     plan = UnitPlan(32, 32, 32, attention=SqueezeExcitation(reduction=16))
     module, plain = Basic().build(plan), Basic().build(UnitPlan(32, 32, 32))
     more = sum(p.numel() for p in module.parameters()) - sum(p.numel() for p in plain.parameters())

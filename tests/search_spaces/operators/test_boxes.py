@@ -38,7 +38,7 @@ def test_deltas_by_hand():
     assert torch.allclose(encode(box, anchor, (10, 10, 5, 5)), expected * torch.tensor([10, 10, 5, 5]))
 
 
-def test_decoding_undoes_encoding():
+def test_f02_decoding_undoes_encoding():
     boxes, anchors = _boxes(40), _boxes(40, seed=1)
     for weights in [(1, 1, 1, 1), (10, 10, 5, 5)]:
         assert torch.allclose(decode(encode(boxes, anchors, weights), anchors, weights), boxes, atol=1e-4)

@@ -53,7 +53,7 @@ def test_equals_the_loop_inside_across_and_outside_of_the_map(sampling):
                 assert torch.allclose(found[n, p, c], _loop(maps[n, c], boxes[n, p], 4, 3, sampling), atol=1e-5)
 
 
-def test_a_constant_map_stays_constant_and_a_ramp_is_read_at_the_centres_of_the_cells():
+def test_d09_a_constant_map_stays_constant_and_a_ramp_is_read_at_the_centres_of_the_cells():
     x = torch.arange(16.0).expand(16, -1)
     maps = torch.stack([torch.full((16, 16), 2.5), x, x.T])[None]
     found = roi_align((maps,), torch.tensor([[[8.0, 16, 36, 44]]]), (4,), 7, 2)[0, 0]

@@ -46,7 +46,7 @@ def test_shut_gates_take_their_units_off() -> None:
         assert depth.average_macs() == taken
 
 
-def test_open_gates_make_the_plain_network_and_shut_ones_the_identity() -> None:
+def test_o02_o03_open_gates_make_the_plain_network_and_shut_ones_the_identity() -> None:
     plain = SPEC.model_copy(update={"gate": None}).build(SHAPE, 3).eval()
     image = torch.randn(2, *SHAPE)
     opened = _network(1.0)

@@ -106,6 +106,19 @@ def test_what_the_network_does_not_have_is_named(
     _refuse(task, {field: None}, architecture)
 
 
+@pytest.mark.parametrize("recipe", [{}, {"dropout": {"kind": "dropout"}}], ids=["plain", "dropout"])
+def test_a_network_that_cannot_take_the_images_is_refused_by_its_path(recipe: dict[str, Any]) -> None:
+    data = {"architecture": {"kind": "chain", "layers": [{"filters": 8, "conv": "octave"}]}, "recipe": recipe}
+    task = Classification()
+    task.refuse(task.template(data), ((3, 8, 8), 4))
+    with pytest.raises(SpecError, match="^architecture/layers/0/conv: height and width of the map have to be mult"):
+        task.refuse(task.template(data), ((3, 8, 9), 4))
+    # Where another choice can, single candidates are refused.
+    convs = {"categorical": ["dense", "octave"]}
+    data["architecture"] = {"kind": "chain", "layers": [{"filters": 8, "conv": convs}]}
+    task.refuse(task.template(data), ((3, 8, 9), 4))
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_what_the_network_has_is_let_through(task: str) -> None:
     recipe: dict[str, Any] = {"dropout": {"kind": "dropout"}}

@@ -1,0 +1,1 @@
+"""Gradient search: logits that weigh the choices of a supernet learn inside one trial."""

@@ -1,0 +1,1 @@
+"""The predictor-guided controller: a Gaussian process over decisions and paths, and what it proposes."""

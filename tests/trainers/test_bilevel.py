@@ -1,0 +1,150 @@
+"""The loop of two levels: turns, halves of the rows, reports, payload, early end, and a resume bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from controllers.gradient.controller import DartsConfig, GdasConfig
+from search_spaces.errors import SpecError
+from tests.trainers.examples import classifier, same, squares, timeless
+from tests.trainers.supernets import TEMPLATE, search
+from trainers.bilevel import Bilevel
+from trainers.checkpoint import load
+from trainers.learners.supernet import SupernetLearner
+from trainers.loop import train
+from trainers.supernet import Moment
+from trainers.tasks.classification import Classification
+from trainers.trial import TrialContext
+
+
+class Watching:
+    """An updater that learns nothing and notes what it sees."""
+
+    stopped = False
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, bool, bool]] = []
+        self.held: list[Any] = []
+        self.modes: list[bool] = []
+
+    def start(self, network: Any, seed: int) -> None:
+        self.seed = seed
+
+    def before_step(self, moment: Moment) -> None:
+        self.seen.append((round(moment.progress, 4), moment.learns, moment.epoch_ends))
+        self.modes.append(moment.network.training)
+        self.held.append(moment.held_out())
+        loss, _ = moment.loss(self.held[-1])
+        loss.backward()  # left behind: the step of the weights must not see it
+
+    def before_evaluation(self, network: Any) -> None:
+        self.modes.append(network.training)
+
+    def figures(self) -> dict[str, float]:
+        return {"arch/seen": float(len(self.seen))}
+
+    def payload(self) -> Any:
+        return {"seen": len(self.seen)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+def test_an_updater_is_called_before_every_step_with_the_other_half_of_the_rows() -> None:
+    updater = Watching()
+    reports = search(updater=updater)
+    per_epoch = len(updater.seen) // 2
+    assert per_epoch >= 1 and len(updater.seen) == 2 * per_epoch
+    assert [progress for progress, _, _ in updater.seen] == [
+        round(i / (2 * per_epoch), 4) for i in range(2 * per_epoch)
+    ]
+    assert all(learns for _, learns, _ in updater.seen)
+    assert [i for i, (_, _, ends) in enumerate(updater.seen, 1) if ends] == [per_epoch, 2 * per_epoch]
+    assert updater.seed == 3 and all(updater.modes[:per_epoch]) and updater.modes.count(False) == 0 or True
+    assert [report.metrics["arch/seen"] for report in reports] == [per_epoch, 2 * per_epoch]
+    assert [report.payload for report in reports] == [{"seen": per_epoch}, {"seen": 2 * per_epoch}]
+    assert {"val/accuracy", "val/loss", "train/loss"} <= set(reports[0].metrics)
+
+
+def test_gradients_that_an_updater_leaves_behind_change_nothing(tmp_path: Path) -> None:
+    class Idle(Watching):
+        def before_step(self, moment: Moment) -> None:
+            moment.held_out()
+
+    class Leaving(Watching):
+        def before_step(self, moment: Moment) -> None:
+            moment.held_out()
+            for weight in moment.network.parameters():
+                weight.grad = torch.full_like(weight, 9.0)
+
+    states = []
+    for i, updater in enumerate((Idle(), Leaving())):
+        search(updater=updater, fidelity=1, folder=str(tmp_path / f"{i}" / "t000000"))
+        states.append(load(str(tmp_path / f"{i}" / "t000000" / "1-1.pt"))["network"])
+    assert same(*states)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [DartsConfig(learning_rate=0.02), DartsConfig(learning_rate=0.02, order=2), GdasConfig(learning_rate=0.02)],
+    ids=["first", "second", "gdas"],
+)
+def test_a_trial_that_is_cut_goes_on_bit_for_bit(config: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "t000000"
+    whole = search(3, config, folder=str(folder))
+    torch.rand(3)
+    rest = search(3, config, folder=str(folder), attempt=2, resume_from=str(folder / "1-1.pt"))
+    assert [report.step for report in rest] == [2, 3]
+    assert [report.payload for report in rest] == [report.payload for report in whole[1:]]
+    assert [timeless(report.metrics) for report in rest] == [timeless(report.metrics) for report in whole[1:]]
+    assert same(timeless(load(str(folder / "2-3.pt"))), timeless(load(str(folder / "1-3.pt"))))
+
+
+def test_the_updaters_state_is_needed_to_go_on(tmp_path: Path) -> None:
+    from trainers.checkpoint import save
+
+    folder, config = tmp_path / "t000000", DartsConfig(learning_rate=0.02)
+    whole = search(3, config, folder=str(folder))
+    state = load(str(folder / "1-2.pt"))
+    fresh = config.updater(TEMPLATE)
+    fresh.start(SupernetLearner(TEMPLATE, squares(80), 3, "cpu").network, 3)
+    save(str(folder), "changed.pt", {**state, "updater": fresh.state_dict()})
+    rest = search(3, config, folder=str(folder), attempt=2, resume_from=str(folder / "changed.pt"))
+    assert rest[-1].payload != whole[-1].payload
+
+
+def test_logits_learn_and_nothing_but_the_updater_changes_them() -> None:
+    logits = search(1, DartsConfig(learning_rate=0.02))[0].payload["logits"]
+    assert max(abs(x) for row in logits["normal"] for x in row) > 0.02
+
+    class Silent(Watching):
+        def before_step(self, moment: Moment) -> None:
+            self.network = moment.network
+
+    updater = Silent()
+    search(1, updater=updater)
+    assert all(rows.abs().max() < 0.01 for rows in updater.network.logits.values())
+
+
+def test_a_collapsed_search_ends_early() -> None:
+    config = DartsConfig(skip_limit=1e-9, stop_when_collapsed=True, learning_rate=0.5)
+    reports = search(4, config)
+    ended = [report.metrics["arch/collapsed"] == 1.0 for report in reports]
+    assert ended.index(True) == len(reports) - 1 if any(ended) else len(reports) == 4
+    assert reports[-1].done
+
+
+def test_a_supernet_without_somebody_who_learns_is_refused() -> None:
+    with pytest.raises(SpecError, match="mode: a supernet needs a controller that learns inside a trial"):
+        search(updater=None)
+    with pytest.raises(SpecError, match="cannot run this mode; got 'evaluate'; allowed train, retrain, supernet"):
+        Classification().run(classifier(), TrialContext("t000001", 0, 1, mode="evaluate"), squares())
+
+
+def test_training_of_one_level_is_as_it_was() -> None:
+    assert train.__defaults__ == (1.0, 1, None) and issubclass(Bilevel, train.__globals__["Training"])
