@@ -51,6 +51,8 @@ def test_every_module_that_names_a_paper_is_in_the_table() -> None:
     table = (ROOT / "docs" / "paper-to-file.md").read_text()
     named = [module.path for module in modules() if re.search(r"^\s*Paper: ", module.file.read_text(), re.MULTILINE)]
     assert [path for path in named if f"`{path}`" not in table] == []
+    rows = re.findall(r"^\| (`[^`]+`) ", table, re.MULTILINE)
+    assert sorted(rows) == sorted(set(rows))
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
