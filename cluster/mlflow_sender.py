@@ -188,6 +188,9 @@ class Sink:
         while True:
             try:
                 if self.step():
+                    if self._store is not None:
+                        with self._away():
+                            self._store.settle()
                     return True
                 pause, since = 0.25, time.monotonic()
             except AwayError as error:

@@ -88,6 +88,7 @@ class RunStore:
 
         mlflow.autolog(disable=True)
         self._entities = (Metric, Param, RunTag)
+        self._database = local_database(tracking)
         with _alone(tracking):
             self._client = mlflow.MlflowClient(tracking_uri=tracking)
             self.experiment_id = self._experiment(tracking, experiment)
@@ -189,6 +190,12 @@ class RunStore:
             file.write_bytes(data)
             self._client.log_artifact(run_id, str(file), folder or None)
 
+    def settle(self) -> None:
+        """Bring what stands in the log of a local database into its file, which may be moved from now on."""
+        if self._database is not None:
+            with closing(sqlite3.connect(self._database, timeout=20.0)) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _experiment(self, tracking: str, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is None:
@@ -214,19 +221,25 @@ def _artifacts(tracking: str, experiment: str) -> str | None:
     return str(folder / next(iter(clean_names([experiment.replace("/", "_")]).values())))
 
 
+def local_database(tracking: str) -> str | None:
+    """Returns the file of an SQLite store, or None."""
+    return urlsplit(tracking).path[1:] if tracking.startswith("sqlite:///") else None
+
+
 @contextmanager
 def _alone(tracking: str) -> Iterator[None]:
     """Searches that begin at once on an empty local database make its tables one after another.
 
     The database keeps a write-ahead log: MLflow commits six times a trial, which then syncs once each, not thrice.
     """
-    if not tracking.startswith("sqlite:"):
+    file = local_database(tracking)
+    if file is None:
         yield
         return
     key = hashlib.sha256(tracking.encode()).hexdigest()[:16]
-    with open(Path(tempfile.gettempdir()) / f"deepspace-{os.getuid()}-{key}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with open(Path(tempfile.gettempdir()) / f"deepspace-{os.getuid()}-{key}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         # A file system that cannot do it keeps the mode it had.
-        with closing(sqlite3.connect(urlsplit(tracking).path[1:], timeout=20.0)) as database:
+        with closing(sqlite3.connect(file, timeout=20.0)) as database:
             database.execute("PRAGMA journal_mode=WAL")
         yield

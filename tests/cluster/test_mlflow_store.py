@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -41,6 +42,16 @@ def test_a_database_keeps_a_write_ahead_log(uri: str) -> None:
     RunStore(uri, "digits")
     with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_settled_database_is_one_file(uri: str, tmp_path: Path) -> None:
+    store = RunStore(uri, "digits")
+    parent = store.parent("id", "chain", 1000)
+    store.settle()
+    assert (tmp_path / "mlflow.db-wal").stat().st_size == 0
+    (tmp_path / "moved").mkdir()
+    shutil.copy(tmp_path / "mlflow.db", tmp_path / "moved" / "mlflow.db")
+    assert stores.client(f"sqlite:///{tmp_path}/moved/mlflow.db").get_run(parent).info.run_name == "chain"
 
 
 def test_sending_twice_changes_nothing(uri: str) -> None:
