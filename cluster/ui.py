@@ -69,7 +69,6 @@ def serve(uri: str, experiment: str | None, port: int | None = None) -> int:
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
     command += ["--port", str(chosen), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     # What MLflow says of itself goes nowhere; what goes wrong is still seen.
-    # What MLflow says of itself at its start would stand around the link.
     silent = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING", "PYTHONWARNINGS": "ignore"}
     quiet = {**os.environ, **silent}
     server = subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL)
