@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 class ShapesOnly(TorchFunctionMode):
     """While it is entered, what takes long on the meta device and changes no shape is left out.
 
-    Resizing is a hundred operations in Python there, a norm or drawing numbers dozens; here they are an allocation at
-    most. On other devices numbers would be lost.
+    Resizing is a hundred operations in Python there, a convolution, a norm or drawing numbers dozens; here they are an
+    allocation at most. On other devices numbers would be lost.
     """
 
     def __torch_function__(
@@ -44,6 +44,18 @@ def _interpolated(x: Tensor, size: Any = None, *args: Any, **kwargs: Any) -> Ten
     return x.new_empty((*x.shape[:2], *size))
 
 
+def _convolved(
+    x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Tensor:
+    fits = x.dim() == 4 and x.shape[1] == weight.shape[1] * groups and x.dtype == weight.dtype
+    if fits and all(isinstance(given, tuple) for given in (stride, padding, dilation)):
+        steps = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+        size = [(side + 2 * pad - apart * (kernel - 1) - 1) // step + 1 for side, kernel, step, pad, apart in steps]
+        if min(size) > 0:
+            return x.new_empty((x.shape[0], weight.shape[0], *size))
+    return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
 def _by_element(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def shortcut(x: Tensor, y: Any, **kwargs: Any) -> Tensor:
         if kwargs or not isinstance(y, Tensor) or x.shape != y.shape or x.dtype != y.dtype:
@@ -54,6 +66,7 @@ def _by_element(func: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 _SHORTCUTS: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.conv2d: _convolved,
     F.interpolate: _interpolated,
     F.relu: _relu,
     **dict.fromkeys((F.group_norm, F.layer_norm, torch.sigmoid), like),

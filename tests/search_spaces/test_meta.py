@@ -32,6 +32,9 @@ def test_shapes_and_types_are_those_of_torch() -> None:
         lambda: nn.GroupNorm(3, 3, device="meta")(x),
         lambda: torch.sigmoid(half),
         lambda: torch.add(x, y, alpha=2),
+        lambda: nn.Conv2d(3, 6, (3, 5), stride=(2, 3), padding=(4, 1), dilation=(1, 2), groups=3, device="meta")(x),
+        lambda: nn.Conv2d(3, 4, 3, padding="same", device="meta")(x),
+        lambda: F.conv2d(x, x[:, :, :3, :2], stride=2),
     ]
     for call in calls:
         plain = call()
@@ -42,6 +45,10 @@ def test_shapes_and_types_are_those_of_torch() -> None:
         assert F.relu(x, inplace=True) is x and nn.ReLU(inplace=True)(x) is x
         with pytest.raises(RuntimeError):
             x + y[:, :, :2]
+        with pytest.raises(RuntimeError, match="channel"):
+            nn.Conv2d(4, 4, 3, device="meta")(x)
+        with pytest.raises(RuntimeError, match="Kernel size"):
+            nn.Conv2d(3, 4, 8, device="meta")(x)
     assert like(half).dtype == torch.bfloat16 and like(x).shape == x.shape
 
 
