@@ -83,6 +83,8 @@ class SearchConfig(Spec):
         task: What a trial does.
         space: The template as plain data, as the file writes it.
         controller: Who chooses.
+        control: Who chooses in a second search, NAME-control, in which all else is equal; it runs after the first, and
+            what both found is shown side by side. None: there is none.
         pruner: Who stops trials early; None: nobody.
         warm_start: Which candidates are evaluated first; None: those that the controller proposes.
         budget: How much it may spend.
@@ -102,6 +104,7 @@ class SearchConfig(Spec):
     task: Task
     space: dict[str, Any] | list[Any]
     controller: ControllerConfig
+    control: ControllerConfig | None = None
     pruner: PrunerConfig | None = None
     warm_start: WarmStart | None = None
     budget: Budget

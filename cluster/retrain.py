@@ -66,6 +66,7 @@ def retrain_config(
         "name": f"{config.name}{SUFFIX}",
         "space": config.task.section(space.realize(row.candidate)),
         "controller": RetrainConfig(run=config.name, trial=row.trial_id).to_data(),
+        "control": None,
         "pruner": None,
         "budget": {"trials": 1, "epochs": config.budget.epochs},
         "constraints": [],

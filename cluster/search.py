@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cluster.config import SearchConfig, in_file, load, placed
+from cluster.control import control_config
 from cluster.history import TrialRow
 from cluster.journal import headers
 from cluster.lock import alive, refuse_second
@@ -190,6 +191,26 @@ class Search:
         made._begin(retrain_config(self.run_folder.config, self.space, row, overrides, Path.cwd()), None)
         return made
 
+    def control(self) -> Search | None:
+        """Returns the control of this search, begun before or not, to be run or resumed; None: it asks for none."""
+        config = control_config(self.run_folder.config)
+        if config is None:
+            return None
+        if Storage.open(config.storage).exists(f"{config.name}/{SEARCH}"):
+            found = Search.open(config.name, config.storage)
+            found.config = found.run_folder.config = found.config.model_copy(
+                update={"budget": config.budget, "tracking": config.tracking}
+            )
+            return found
+        made = Search.__new__(Search)
+        made._begin(config, None, self._file)
+        made._exact = True
+        return made
+
+    def go_on(self, address: str | None = None, progress: bool = True, executor: Executor = "tune") -> Self:
+        """Runs the search, or resumes it where it was begun before; as `run` and `resume`."""
+        return (self.run if self._run is None else self.resume)(address, progress, executor)
+
     def set_trials(self, trials: int) -> None:
         """Changes the budget of a search that is going to be resumed.
 
@@ -263,6 +284,8 @@ class Search:
         with self._told_with_file():
             check_here(self.config.resources, own_ray)
             check_controller(self.config, self.space)
+            if (control := control_config(self.config)) is not None:
+                check_controller(control, self.space)
             if self.config.tracking is not None:
                 check_store(self.config.tracking.uri)
             opened = Opened(self.config, self.space)

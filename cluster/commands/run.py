@@ -1,4 +1,4 @@
-"""`search`, `resume`, `retrain` and `stop`, and the last screen of the first three."""
+"""`search`, `resume`, `retrain` and `stop`, and the last screen of the first three, controls beside their searches."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def search(
     more = [] if trials is None else [f"budget.trials={trials}"]
     more += [] if storage is None else [f"storage={json.dumps(storage)}"]
     found = Search.from_yaml(file, [*sets, *more, *tracking_sets(tracking)], name=name)
-    return _ended(found.run(address))
+    return _with_control(found.run(address), address)
 
 
 def resume(name: str, trials: str | None, address: str | None, storage: str, tracking: str | None) -> int:
@@ -55,7 +55,7 @@ def resume(name: str, trials: str | None, address: str | None, storage: str, tra
     found = Search.open(name, storage, tracking_sets(tracking))
     if trials is not None:
         found.set_trials(_total(trials, found.config.budget.trials))
-    return _ended(found.resume(address))
+    return _with_control(found.resume(address), address)
 
 
 def retrain(
@@ -126,6 +126,16 @@ def storage_option(found: Search) -> str:
 def tracking_option(tracking: str | None) -> str:
     """Returns the `--tracking` that was given; empty where none was, as the search's own file says it."""
     return "" if tracking is None else f" --tracking {shlex.quote(tracking)}"
+
+
+def _with_control(found: Search, address: str | None) -> int:
+    code = _ended(found)
+    control = found.control() if code == DONE else None
+    if control is None:
+        return code
+    code = _ended(control.go_on(address))
+    print(screens.beside([(search.run_folder.name, search.config, search.standing) for search in (found, control)]))
+    return code
 
 
 def _ended(found: Search) -> int:

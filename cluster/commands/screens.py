@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
+from cluster.config import SearchConfig
 from cluster.history import TrialRow
 from cluster.standing import Standing, clock_text, number_text
 
@@ -47,6 +50,26 @@ COSTS = {
 
 def _line(name: str, text: str) -> str:
     return f"  {name:<44} {text}"
+
+
+def beside(searches: Sequence[tuple[str, SearchConfig, Standing]]) -> str:
+    """Returns a table of searches with equal objectives, a row each: how the best, and all that completed, did.
+
+    Args:
+        searches: Name, search file and state of each.
+    """
+    goal = searches[0][2].objectives[0]
+    rows = [("search", "controller", f"best {goal.metric}", "its test", "mean", "complete")]
+    for name, config, standing in searches:
+        ranked = standing.ranked()
+        values = [value for row in ranked if (value := standing.value(row, goal)) is not None]
+        tested = standing.finals.get(ranked[0].trial_id, {}) if ranked else {}
+        test = tested.get(f"test/{goal.metric.removeprefix('val/')}")
+        figures = (values[0], test, statistics.fmean(values)) if values else (None, None, None)
+        texts = ["-" if figure is None else number_text(figure) for figure in figures]
+        rows.append((name, config.controller.to_data()["kind"], *texts, str(len(values))))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def failures(standing: Standing) -> str:

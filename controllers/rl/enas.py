@@ -30,6 +30,7 @@ class EnasConfig(SupernetConfig):
         samples: Architectures a step, each judged on one held-out batch; macro: 20.
         temperature: What logits are divided by; 5 in the paper, with a bound of 2.5.
         tanh: The greatest size of a logit; macro: 1.5. None: no bound.
+        op_tanh_reduce: How many times smaller that is for an operation than for an input; macro: 1.
         entropy_weight: What the entropy of a sample, in nats, adds to its reward.
         baseline_decay: Weight of the past in the moving average of rewards.
         skip_target: Probability that skips are drawn towards, where a space has them.
@@ -38,8 +39,8 @@ class EnasConfig(SupernetConfig):
             the last epoch is what was found.
 
     Paper: Pham et al., 2018, arXiv 1802.03268, sections 2.2 and 3.2; what it leaves open as in the authors' code.
-        Deviation: the authors bound logits of operations 2.5 times as much as those of inputs, and favour separable
-        convolutions at the start; here all are alike.
+        Deviation: the authors' code favours separable convolutions at the start by biases, of which the paper does
+        not speak; here all operations are alike.
     """
 
     kind: Literal["enas"] = "enas"
@@ -50,6 +51,7 @@ class EnasConfig(SupernetConfig):
     samples: Size = 10
     temperature: Positive = 1.0
     tanh: Positive | None = 1.1
+    op_tanh_reduce: Positive = 2.5
     entropy_weight: Annotated[float, Field(ge=0)] = 1e-4
     baseline_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
     skip_target: Annotated[float, Field(gt=0, lt=1)] = 0.4

@@ -71,6 +71,7 @@ class EnasUpdater:
             init_range=config.init_range,
             temperature=config.temperature,
             tanh=config.tanh,
+            reduction=config.op_tanh_reduce,
         )
         # Without a mean of gradients, and with a large epsilon, as in the authors' code.
         self._adam = Adam(self.policy.parameters, config.learning_rate, (0.0, 0.999), 1e-3)

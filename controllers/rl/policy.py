@@ -76,6 +76,7 @@ class Policy:
         bins: Number of bins of continuous domains.
         temperature: What logits are divided by.
         tanh: The greatest size of a logit, which is `tanh` times the hyperbolic tangent of what it was; None: no bound.
+        reduction: How many times smaller that bound is for a choice among options than for one among earlier items.
     """
 
     def __init__(
@@ -89,10 +90,11 @@ class Policy:
         bins: int | None = None,
         temperature: float = 1.0,
         tanh: float | None = None,
+        reduction: float = 1.0,
     ) -> None:
         import torch
 
-        self.temperature, self.tanh = temperature, tanh
+        self.temperature, self.tanh, self.reduction = temperature, tanh, reduction
         self.script = Script(space, bins)
         self.hidden = hidden
         self.layers = layers
@@ -170,14 +172,14 @@ class Policy:
         projected = previous @ self.parameters["anchor.previous"].T + current @ self.parameters["anchor.current"].T
         return self.shaped(torch.tanh(projected) @ self.parameters["anchor.v"])
 
-    def shaped(self, logits: Tensor) -> Tensor:
-        """Return logits as temperature and bound make them.
+    def shaped(self, logits: Tensor, reduction: float = 1.0) -> Tensor:
+        """Return logits as temperature and bound make them, the bound divided by `reduction`.
 
         Paper: Bello et al., 2017, arXiv 1611.09940, appendices A.1 and A.2.
         """
         if self.temperature != 1.0:
             logits = logits / self.temperature
-        return logits if self.tanh is None else self.tanh * logits.tanh()
+        return logits if self.tanh is None else self.tanh / reduction * logits.tanh()
 
     def chances(self, batch: Batch) -> tuple[Tensor, int]:
         """Return the probability of each earlier item that may be taken into a subset, and the number of subsets.
@@ -222,7 +224,8 @@ class Policy:
 
         if not len(batch.places):
             return
-        logits = self.shaped(hidden[batch.places] @ self.parameters["softmax"].T + self.parameters["softmax_bias"])
+        plain = hidden[batch.places] @ self.parameters["softmax"].T + self.parameters["softmax_bias"]
+        logits = self.shaped(plain, self.reduction)
         log_p = torch.log_softmax(logits.masked_fill(batch.forbidden, -torch.inf), 1)
         entropy = -(log_p.exp() * log_p.masked_fill(batch.forbidden, 0.0)).sum(1)
         yield batch.places, log_p.gather(1, batch.picked[:, None])[:, 0], entropy
@@ -298,7 +301,7 @@ class _Drawer:
 
         rows = slice(query.row, query.row + len(query.mask))
         plain = np.einsum("ij,j->i", self._softmax[rows], h) + self._bias[rows]
-        logits = self._policy.shaped(torch.from_numpy(plain)).numpy()
+        logits = self._policy.shaped(torch.from_numpy(plain), self._policy.reduction).numpy()
         return self._picked(logits if all(query.mask) else np.where(query.mask, logits, -np.inf))
 
     def _picked(self, logits: Floats) -> tuple[Choices, float]:

@@ -99,7 +99,9 @@ def test_the_examples_run(example: str, tmp_path: Path) -> None:
     changes = ["budget={trials: 2, epochs: 1}", "pruner=null"]
     options = [option for change in changes for option in ("--set", change)]
     places = ["--storage", str(tmp_path / "runs"), "--tracking", "none"]
-    assert "2 COMPLETED" in deepspace(tmp_path, "search", str(file), *options, *places)
+    screen = deepspace(tmp_path, "search", str(file), *options, *places)
+    assert "2 COMPLETED" in screen
+    assert ("\ncontrol:" in file.read_text()) == (f"\n{example}-control  random" in screen)
 
 
 @pytest.mark.slow

@@ -96,11 +96,17 @@ def test_the_divergence_is_zero_at_the_target():
 
 
 def test_logits_are_bounded():
-    updater, _ = _started(tanh=0.5, init_range=5.0)
+    updater, _ = _started(tanh=0.5, op_tanh_reduce=1.0, init_range=5.0)
     batch = Batch(updater.policy.script, [updater.policy.sample(torch.Generator().manual_seed(0)).tokens])
     log_probs, _ = updater.policy.score(batch)
     low = -np.log(1 + (len(OPERATIONS) - 1) * np.exp(1.0))  # one option at -0.5, all others at 0.5
     assert (log_probs[0, ::2] >= low - 1e-5).all()
+    reduced, _ = _started(tanh=1.0, op_tanh_reduce=2.0, init_range=5.0)
+    both, one = reduced.policy.score(batch)[0], updater.policy.score(batch)[0]
+    assert torch.equal(both[0, ::2], one[0, ::2]) and not torch.allclose(both[0, 1::2], one[0, 1::2])
+    tokens = reduced.policy.sample(torch.Generator().manual_seed(3))
+    again = reduced.policy.score(Batch(reduced.policy.script, [tokens.tokens]))[0][0].detach()
+    assert np.allclose(again, tokens.log_probs, atol=1e-5)
     plain, _ = _started(tanh=None, init_range=5.0)
     wild, _ = plain.policy.score(batch)
     assert (wild[0, ::2] < low).any()

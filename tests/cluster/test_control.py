@@ -1,0 +1,71 @@
+"""A control is a search of its own, with the same budget and seed, and another controller."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster.commands import screens
+from cluster.commands.run import _with_control
+from cluster.search import Search
+from controllers.evolution import EvolutionConfig
+from controllers.random_search import RandomConfig
+from search_spaces.errors import SpecError
+from tests.cluster.test_search import make, run
+
+EVOLUTION = {"kind": "evolution", "population": 2, "sample": 2}
+
+
+def choices(search: Search) -> list[dict[str, object]]:
+    return [dict(row.candidate) for row in search.standing.rows]
+
+
+def test_a_control_differs_in_its_controller_alone(tmp_path: Path) -> None:
+    search = run(make(tmp_path, controller=EVOLUTION, control={"kind": "random"}, budget={"trials": 8, "epochs": 2}))
+    control = search.control()
+    assert control is not None
+    assert control.go_on(executor="local", progress=False).code == 0
+    assert isinstance(search.config.controller, EvolutionConfig)
+    assert isinstance(control.config.controller, RandomConfig) and control.config.control is None
+    assert control.run_folder.name == "parabola-control" and control.control() is None
+    changed = {"name": "parabola", "controller": search.config.controller, "control": search.config.control}
+    assert control.config.model_copy(update=changed) == search.config
+    # The same candidates as a random search of this seed that is nobody's control.
+    alone = run(make(tmp_path / "alone", budget={"trials": 8, "epochs": 2}))
+    assert choices(control) == choices(alone) != choices(search)
+
+
+def test_a_control_goes_on_with_its_search(tmp_path: Path) -> None:
+    search = run(make(tmp_path, controller=EVOLUTION, control={"kind": "random"}))
+    control = search.control()
+    assert control is not None
+    control.go_on(executor="local", progress=False)
+    first = choices(control)
+    again = Search.open("parabola", tmp_path / "runs")
+    again.set_trials(9)
+    control = again.resume(executor="local", progress=False).control()
+    assert control is not None
+    control.go_on(executor="local", progress=False)
+    assert len(first) == 6 and choices(control)[:6] == first and len(choices(control)) == 9
+
+
+def test_both_are_shown_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = run(make(tmp_path, controller=EVOLUTION, control={"kind": "random"}))
+    control = search.control()
+    assert control is not None
+    control.go_on(executor="local", progress=False)
+    table = screens.beside([(s.run_folder.name, s.config, s.standing) for s in (search, control)]).splitlines()
+    assert table[0].split() == ["search", "controller", "best", "score", "its", "test", "mean", "complete"]
+    values = [standing.value(row) for standing in [control.standing] for row in standing.rows]
+    scores = [value for value in values if value is not None]
+    assert table[2].split() == [
+        *("parabola-control", "random", f"{max(scores):.4g}", "-", f"{sum(scores) / len(scores):.4g}", "6")
+    ]
+    plain = run(make(tmp_path / "plain"))
+    assert _with_control(plain, None) == 0
+    assert "controller" not in capsys.readouterr().out
+
+
+def test_a_control_that_cannot_search_the_space_is_refused_before_the_search(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="darts"):
+        run(make(tmp_path, control={"kind": "darts"}))
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
