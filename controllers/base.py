@@ -335,7 +335,7 @@ class Controller(ABC, Generic[C]):
         proposal: Proposal | None = None
         for _ in range(DRAWS if self.redraws and not used_up else 1):
             proposal = self._propose()
-            if proposal is None or self._originals.of(proposal) is None:
+            if proposal is None or self._originals.lack(proposal, used_up):
                 self._repeated = 0 if proposal is not None else self._repeated
                 return proposal
         if not used_up and not self.redraws:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,6 +16,8 @@ from search_spaces.candidate import Candidate
 from search_spaces.errors import SpecError
 from search_spaces.relax import decoded, relaxable
 
+DRAWS = 100
+"""Draws that a random candidate may take to be a new one."""
 ROLE = "role"
 SUPERNET, FOUND, RANDOM = "supernet", "found", "random"
 
@@ -58,7 +59,8 @@ class SupernetSearch(Controller[S]):
     def __init__(self, config: S, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
         self._check_space()
-        self._next_up: list[Proposal] = []
+        self._found: Candidate | None = None
+        self._baselines = 0
         self._training = False
 
     def _check_space(self) -> None:
@@ -82,12 +84,25 @@ class SupernetSearch(Controller[S]):
         return self.space.candidate(decoded(self.space.template, logits))
 
     def _propose(self) -> Proposal | None:
-        if self._next_up:
-            return self._next_up.pop(0)
+        if self._found is not None:
+            found, self._found = self._found, None
+            return Proposal(found, {ROLE: FOUND})
+        if self._baselines:
+            self._baselines -= 1
+            return Proposal(self._drawn(), {ROLE: RANDOM})
         if self._training:
             return None
         self._training = True
         return Proposal(Candidate({}), {ROLE: SUPERNET}, self.config.supernet_reports, mode="supernet")
+
+    def _drawn(self) -> Candidate:
+        """A random candidate, one that was not evaluated before where some draws find one."""
+        candidate = self.space.sample(self.rng)
+        for _ in range(DRAWS):
+            if self._originals.of(Proposal(candidate)) is None:
+                break
+            candidate = self.space.sample(self.rng)
+        return candidate
 
     def _update(self, record: Record, memo: State | None) -> None:
         if memo is None or memo[ROLE] != SUPERNET:
@@ -95,16 +110,14 @@ class SupernetSearch(Controller[S]):
         self._training = False
         ended = record.outcome.status in (Status.COMPLETED, Status.PRUNED)
         if ended and record.outcome.payload is not None:
-            self._next_up = [Proposal(self.found(record.outcome.payload), {ROLE: FOUND})]
-            self._next_up += [
-                Proposal(self.space.sample(self.rng), {ROLE: RANDOM}) for _ in range(self.config.baselines)
-            ]
+            self._found, self._baselines = self.found(record.outcome.payload), self.config.baselines
 
     def _get_state(self) -> State:
-        return {"next_up": [proposal.to_data() for proposal in self._next_up], "training": self._training}
+        found = None if self._found is None else self._found.to_json()
+        return {"found": found, "baselines": self._baselines, "training": self._training}
 
     def _set_state(self, state: State) -> None:
-        kept = [Proposal.from_data(data) for data in state["next_up"]]
         # JSON sorts the paths; the space has them in the order of its walk.
-        self._next_up = [replace(proposal, candidate=self.space.candidate(proposal.candidate)) for proposal in kept]
-        self._training = state["training"]
+        found = state["found"]
+        self._found = None if found is None else self.space.candidate(Candidate.from_json(found))
+        self._baselines, self._training = state["baselines"], state["training"]

@@ -145,6 +145,15 @@ class Originals:
         found = self._evaluations.get(self._key(item))
         return found[0] if found else None
 
+    def lack(self, proposal: Proposal, used_up: bool) -> bool:
+        """Tell whether an evaluation would be the first of its kind.
+
+        Args:
+            proposal: What would be evaluated. A supernet always is, as long as it could find what nobody has evaluated.
+            used_up: Whether all candidates were.
+        """
+        return not used_up if proposal.mode == "supernet" else self.of(proposal) is None
+
     def add(self, trial: Trial) -> None:
         """Take in a trial that was asked; a supernet is no candidate."""
         if trial.mode == "supernet":
