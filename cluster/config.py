@@ -14,6 +14,7 @@ from cluster import searchfile
 from controllers.base import ControllerConfig
 from controllers.objective import Constraint, Objective
 from controllers.pruners import PrunerConfig
+from controllers.supernet import SupernetConfig
 from controllers.warm_start import WarmStart
 from search_spaces.errors import SpecError, nearest
 from search_spaces.space import Space
@@ -137,13 +138,17 @@ class SearchConfig(Spec):
             for number, metric in enumerate(metrics):
                 if known and metric not in known:
                     raise unknown_metric(metric, known).at(section, number, "metric")
+        for section in ("controller", "control"):
+            if isinstance(getattr(self, section), SupernetConfig) and "supernet" not in self.task.modes:
+                rule = "this controller trains a supernet first, which this task cannot"
+                raise SpecError(rule, _kind(self.task), "classification, or another controller", section)
         if self.warm_start is not None:
             self._check_proxy(self.warm_start.proxy)
 
     def _check_proxy(self, proxy: str) -> None:
         if "proxy" not in self.task.pooled:
-            kind = getattr(self.task, "kind", type(self.task).__name__)
-            raise SpecError("a warm start needs a task with proxies", kind, "classification, or null", "warm_start")
+            allowed = "classification, or null"
+            raise SpecError("a warm start needs a task with proxies", _kind(self.task), allowed, "warm_start")
         known = [name for name in self.task.metrics() if name.startswith(("proxy/", "cost/"))]
         if proxy not in known:
             raise unknown_metric(proxy, known).at("warm_start", "proxy")
@@ -163,6 +168,10 @@ class SearchConfig(Spec):
             return Space(self.task.template(self.space))
         except SpecError as error:
             raise error.at("space") from None
+
+
+def _kind(task: Task) -> str:
+    return getattr(task, "kind", type(task).__name__)
 
 
 def unknown_metric(name: str, known: Iterable[str]) -> SpecError:

@@ -23,6 +23,10 @@ REFUSED = {
         "task={kind: function, target: 'a:b'}",
         "warm_start: a warm start needs a task with proxies; got 'function'",
     ),
+    "no supernets": (
+        "task={kind: segmentation, data: {kind: scenes}}",
+        "controller: this controller trains a supernet first, which this task cannot; got 'segmentation'",
+    ),
     "name": ("name=a/b", "name: must be a plain name; got 'a/b'"),
     "schema": ("schema=7", "unknown key 'schema'"),
     "hole outside the space": ("budget.epochs={float: [1, 2]}", "budget/epochs: "),
@@ -33,7 +37,11 @@ REFUSED = {
 def test_a_wrong_file_is_refused_in_one_line_with_its_path(case: str, tmp_path: Path) -> None:
     file = write_search(tmp_path)
     change, message = REFUSED[case]
-    changes = [change, "warm_start.best=2"] if case == "no proxies" else [change]
+    more = {
+        "no proxies": ["warm_start.best=2"],
+        "no supernets": ["controller={kind: darts}", "objectives=[{metric: val/miou}]"],
+    }
+    changes = [change, *more.get(case, [])]
     with pytest.raises(SpecError) as caught:
         load(file, changes)
     text = str(caught.value)

@@ -29,6 +29,8 @@ class Task(Spec):
 
     home: ClassVar[str | None] = "trainers.tasks"
     group: ClassVar[str | None] = "deepspace.tasks"
+    modes: ClassVar[tuple[str, ...]] = ("train", "retrain")
+    """What `run` can do besides proxies."""
     pooled: ClassVar[tuple[str, ...]] = ()
     """The modes of trials that are so short that many are sent to plain actors in one go."""
     per_class: ClassVar[str | None] = None
@@ -155,19 +157,18 @@ class Task(Spec):
         """
         return None
 
-    def refuse_mode(self, trial: TrialContext, modes: tuple[str, ...] = ("train", "retrain")) -> None:
-        """Refuses a mode that this task cannot do.
+    def refuse_mode(self, trial: TrialContext) -> None:
+        """Refuses a mode that is none of `modes`.
 
         Args:
             trial: What is asked for.
-            modes: What it can do.
 
         Raises:
             SpecError: The trial asks for another one.
         """
-        if trial.mode not in modes:
+        if trial.mode not in self.modes:
             kind = getattr(self, "kind", type(self).__name__)
-            raise SpecError(f"task {kind} cannot run this mode", trial.mode, ", ".join(modes), "mode")
+            raise SpecError(f"task {kind} cannot run this mode", trial.mode, ", ".join(self.modes), "mode")
 
 
 def compiler() -> str | None:

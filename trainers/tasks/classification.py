@@ -46,6 +46,7 @@ class Classification(Task):
     """Trains a network to tell the classes of a data set apart."""
 
     model: ClassVar[type[Spec] | None] = Classifier
+    modes: ClassVar[tuple[str, ...]] = ("train", "retrain", "supernet")
     pooled: ClassVar[tuple[str, ...]] = ("proxy",)
 
     kind: Literal["classification"] = "classification"
@@ -93,7 +94,7 @@ class Classification(Task):
 
         if trial.mode == "proxy":
             return score(spec, trial, data)
-        self.refuse_mode(trial, ("train", "retrain", "supernet"))
+        self.refuse_mode(trial)
         kind: type[ClassificationLearner] = ClassificationLearner
         training: Any = None
         if trial.mode == "supernet":
