@@ -160,8 +160,8 @@ class Spec(BaseModel):
             values: Path below this spec -> chosen value.
 
         Returns:
-            A multiset, sorted: the operations on each path from input to output, without those that have no effect and
-            those that change nothing, so that equal architectures have equal features.
+            A multiset, sorted: the operations on each path from input to output, joined by `>`, without those that have
+            no effect and those that change nothing, so that equal architectures have equal features.
         """
         return ()
 

@@ -14,6 +14,8 @@ from search_spaces.domains import Categorical, Subset
 from search_spaces.space import DecisionPoint, Space
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+BAGS = ("paths", "operations")
+"""What is compared of the architectures of two candidates."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,13 @@ class Row:
     Args:
         options: Its options, and which decisions are active, (a,); the product of two rows is the share they agree in.
         numbers: Its numbers in [0, 1], inactive ones in the middle, (b,).
-        paths: Index of each different path, and of its second, third, ... occurrence.
+        bags: Its paths, and the operations on all of them, each bag as the index of every different item, and of its
+            second, third, ... occurrence.
     """
 
     options: Array
     numbers: Array
-    paths: tuple[int, ...]
+    bags: tuple[tuple[int, ...], ...]
 
 
 class Rows:
@@ -45,8 +48,7 @@ class Rows:
         self.numbers = np.stack([row.numbers for row in rows])
         if further is not None:
             self.numbers = np.hstack([self.numbers, further])
-        self._ends = np.cumsum([0, *(len(row.paths) for row in rows)])
-        self._indices = np.array([index for row in rows for index in row.paths], np.int64)
+        self.bags = [_Bags([row.bags[i] for row in rows]) for i in range(len(BAGS))]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,23 +71,33 @@ class Rows:
         found: Array = cdist(self.numbers / scales, other.numbers / scales, "sqeuclidean")
         return found
 
-    def apart(self, other: Rows) -> Array:
-        """Return the share of the paths of two candidates that one of them has alone, (n, m)."""
-        width = max(self.width, other.width)
-        # Sums of ones are exact, whatever the order of the paths.
-        shared: Array = (self._paths(width) @ other._paths(width).T).toarray()
+    def apart(self, other: Rows) -> list[Array]:
+        """Return the share of the items of two candidates that one of them has alone, for each bag, (n, m) each."""
+        return [mine.apart(its) for mine, its in zip(self.bags, other.bags, strict=True)]
+
+
+class _Bags:
+    """n multisets of items.
+
+    Args:
+        items: The indices of each.
+    """
+
+    def __init__(self, items: Sequence[Sequence[int]]) -> None:
+        self._ends = np.cumsum([0, *map(len, items)])
+        self._indices = np.array([index for bag in items for index in bag], np.int64)
+
+    def apart(self, other: _Bags) -> Array:
+        width = 1 + max(int(bags._indices.max(initial=-1)) for bags in (self, other))
+        # Sums of ones are exact, whatever the order of the items.
+        shared: Array = (self._ones(width) @ other._ones(width).T).toarray()
         total = np.add.outer(np.diff(self._ends), np.diff(other._ends)).astype(np.float64)
         return np.where(total > 0, 1.0 - 2.0 * shared / np.maximum(total, 1.0), 0.0)
 
-    @property
-    def width(self) -> int:
-        """One more than the greatest index of a path."""
-        return int(self._indices.max(initial=-1)) + 1
-
-    def _paths(self, width: int) -> Any:
+    def _ones(self, width: int) -> Any:
         from scipy import sparse
 
-        shape = (len(self), width)
+        shape = (len(self._ends) - 1, width)
         return sparse.csr_array((np.ones(len(self._indices)), self._indices, self._ends), shape=shape)
 
 
@@ -100,7 +112,7 @@ class Encoder:
     def __init__(self, space: Space, keep: int = 4096) -> None:
         self._space = space
         self._keep = keep
-        self._index: dict[tuple[str, int], int] = {}
+        self._indices: tuple[dict[tuple[str, int], int], ...] = tuple({} for _ in BAGS)
         self._rows: dict[Candidate, Row] = {}
         paths = {point.path for point in space.points()}
         self._columns = [_Columns(p, any(p.path.startswith(f"{other}/") for other in paths)) for p in space.points()]
@@ -128,9 +140,18 @@ class Encoder:
         numbers: list[float] = []
         for columns in self._columns:
             columns.write(candidate, options, numbers)
-        counts = Counter(self._space.path_features(candidate))
-        paths = [self._index.setdefault((path, i), len(self._index)) for path, n in counts.items() for i in range(n)]
-        return Row(np.array(options) * self._scale, np.array(numbers), tuple(paths))
+        paths = self._space.path_features(candidate)
+        bags = tuple(
+            tuple(index.setdefault((item, i), len(index)) for item, n in Counter(bag).items() for i in range(n))
+            for index, bag in zip(self._indices, (paths, _operations(paths)), strict=True)
+        )
+        return Row(np.array(options) * self._scale, np.array(numbers), bags)
+
+
+def _operations(paths: Iterable[str]) -> list[str]:
+    """The operations on all paths, each as often as paths go through it, behind the prefix of their spec."""
+    parts = [path.rpartition("/") for path in paths]
+    return [f"{prefix}/{operation}" for prefix, _, path in parts for operation in path.split(">")]
 
 
 class _Columns:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 
-from controllers.predictor.features import Array, Encoder, Rows
+from controllers.predictor.features import BAGS, Array, Encoder, Rows
 
 SQRT5 = 5.0**0.5
 NOISE = 1e-6
@@ -12,10 +15,11 @@ NOISE = 1e-6
 
 
 class Kernel:
-    """w exp(-hamming / a) matern(numbers / b) + (1 - w) exp(-apart / c); a part that no candidate has is left out.
+    """w_0 exp(-hamming / a) matern(numbers / b) + sum_i w_i exp(-apart_i / c_i), the weights w adding up to one.
 
-    The hyper-parameters are one vector: the logarithms of a, of each b, and of c, the logit of w, and the logarithm of
-    the noise's share of the variance.
+    The bags i are the paths of an architecture and the operations on them; parts that no candidate has are left out.
+    The hyper-parameters are one vector: the logarithms of a, of each b and of each c, those of w_i / w_0, and the
+    logarithm of the noise's share of the variance.
 
     Args:
         encoder: Makes the rows.
@@ -27,16 +31,16 @@ class Kernel:
     """
 
     def __init__(self, encoder: Encoder, paths: bool, further: int = 0) -> None:
-        self._paths = paths
-        self._chooses = encoder.chooses
-        self._numbers = encoder.numbers + further
-        names = ["options"] * self._chooses + ["numbers"] * self._numbers + ["paths", "share"] * paths + ["noise"]
-        middles = {"options": 0.5, "numbers": 0.5 * max(self._numbers, 1) ** 0.5, "paths": 0.5, "noise": 0.01}
-        spreads = {"noise": 2.0}
-        self.names = tuple(names)
-        self.means: Array = np.array([np.log(middles.get(name, 1.0)) for name in names])
+        options, numbers, bags = int(encoder.chooses), encoder.numbers + further, BAGS if paths else ()
+        shares = [f"share of {bag}" for bag in bags]
+        self.names = ("options",) * options + ("numbers",) * numbers + (*bags, *shares, "noise")
+        ends = np.cumsum([0, options, numbers, len(bags), len(bags)]).tolist()
+        self.parts = tuple(slice(start, end) for start, end in pairwise(ends))
+        """Where the lengths of options, numbers and bags stand in the vector, and where the bags' weights."""
+        middles = {"options": 0.5, "numbers": 0.5 * max(numbers, 1) ** 0.5, **dict.fromkeys(BAGS, 0.5), "noise": 0.01}
+        self.means: Array = np.array([np.log(middles.get(name, 1.0)) for name in self.names])
         """Mean of the normal prior of each hyper-parameter."""
-        self.spreads: Array = np.array([spreads.get(name, 1.0) for name in names])
+        self.spreads: Array = np.array([2.0 if name == "noise" else 1.0 for name in self.names])
         """Standard deviation of the prior."""
 
     @property
@@ -62,20 +66,18 @@ class Prepared:
     """The distances between two sets of candidates."""
 
     def __init__(self, kernel: Kernel, a: Rows, b: Rows) -> None:
-        self._names = kernel.names
+        self._options, self._numbers, self._bags, self._shares = kernel.parts
         self._shape = (len(a), len(b))
         self._rows = a, b
-        self._hamming = a.hamming(b) if "options" in self._names else None
-        self._apart = a.apart(b) if "paths" in self._names else None
+        self._hamming = a.hamming(b) if "options" in kernel.names else None
+        self._apart = a.apart(b) if BAGS[0] in kernel.names else []
 
     def __call__(self, theta: Array) -> Array:
         """Return the kernel, (n, m)."""
         decisions, _, _ = self._decisions(theta)
-        if self._apart is None:
+        if not self._apart:
             return decisions
-        share = _share(theta)
-        found: Array = share * decisions + (1.0 - share) * np.exp(-self._apart / np.exp(theta[-3]))
-        return found
+        return _mixed(self._weights(theta), [decisions, *self._similar(theta)])
 
     def gradients(self, theta: Array, weights: Array) -> Array:
         """Return sum_ij weights_ij dk_ij / dtheta for every hyper-parameter but the noise.
@@ -85,32 +87,39 @@ class Prepared:
             weights: (n, m).
         """
         decisions, scaled, root = self._decisions(theta)
-        share = 1.0 if self._apart is None else _share(theta)
+        mix, similar = self._weights(theta), self._similar(theta)
         found: list[float] = []
-        weighted = share * weights * decisions
+        weighted = mix[0] * weights * decisions
         if self._hamming is not None:
             found.append(float((weighted * self._hamming).sum() / np.exp(theta[0])))
-        scales = self._scales(theta)
+        scales = np.exp(theta[self._numbers])
         if len(scales):
             # d matern / d log b_d = 5/3 (1 + sqrt5 r) exp(-sqrt5 r) (difference_d / b_d)**2
             part = weighted * (5.0 / 3.0) * (1.0 + SQRT5 * root) / (1.0 + SQRT5 * root + 5.0 / 3.0 * scaled)
             for d, scale in enumerate(scales):
                 difference = self._rows[0].numbers[:, d, None] - self._rows[1].numbers[None, :, d]
                 found.append(float((part * (difference / scale) ** 2).sum()))
-        if self._apart is not None:
-            length = np.exp(theta[-3])
-            paths = np.exp(-self._apart / length)
-            found.append(float((1.0 - share) * (weights * paths * self._apart).sum() / length))
-            found.append(float(share * (1.0 - share) * (weights * (decisions - paths)).sum()))
+        lengths = np.exp(theta[self._bags])
+        for share, alike, apart, length in zip(mix[1:], similar, self._apart, lengths, strict=True):
+            found.append(float(share * (weights * alike * apart).sum() / length))
+        if similar:
+            whole = _mixed(mix, [decisions, *similar])
+            found += [
+                float(share * (weights * (alike - whole)).sum()) for share, alike in zip(mix[1:], similar, strict=True)
+            ]
         return np.array(found)
 
-    def _scales(self, theta: Array) -> Array:
-        start = self._names.count("options")
-        found: Array = np.exp(theta[start : start + self._names.count("numbers")])
+    def _weights(self, theta: Array) -> Array:
+        shares: Array = np.exp(np.append(0.0, theta[self._shares]))
+        found: Array = shares / shares.sum()
         return found
 
+    def _similar(self, theta: Array) -> list[Array]:
+        lengths = np.exp(theta[self._bags])
+        return [np.exp(-apart / length) for apart, length in zip(self._apart, lengths, strict=True)]
+
     def _decisions(self, theta: Array) -> tuple[Array, Array, Array]:
-        scales = self._scales(theta)
+        scales = np.exp(theta[self._numbers])
         options = None if self._hamming is None else np.exp(-self._hamming / np.exp(theta[0]))
         if not len(scales):
             empty = np.zeros((0, 0))
@@ -121,5 +130,8 @@ class Prepared:
         return (matern if options is None else matern * options), scaled, root
 
 
-def _share(theta: Array) -> float:
-    return float(1.0 / (1.0 + np.exp(-theta[-2])))
+def _mixed(weights: Array, parts: Sequence[Array]) -> Array:
+    found: Array = weights[0] * parts[0]
+    for weight, part in zip(weights[1:], parts[1:], strict=True):
+        found = found + weight * part
+    return found

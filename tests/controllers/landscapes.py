@@ -16,13 +16,13 @@ Value = Callable[[Mapping[str, Any]], float]
 
 
 class Word(Spec):
-    """Its paths are the pieces of a text."""
+    """Its paths are the pieces of a text, between `+`; their operations stand between `_`."""
 
     kind: Literal["word"] = "word"
     text: Hole[str] = "a"
 
     def path_features(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        return tuple(sorted(values["text"].split("+")))
+        return tuple(sorted(values["text"].replace("_", ">").split("+")))
 
 
 def words(seed: int, length: int = 8, letters: int = 5) -> tuple[Space, Value]:

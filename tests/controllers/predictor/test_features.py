@@ -52,12 +52,21 @@ def test_numbers_are_apart_by_their_scales() -> None:
 
 
 def test_paths_are_apart_by_the_share_that_one_has_alone() -> None:
-    texts = ("ab+ab+c", "ab+c", "d")
+    texts = ("a_b+a_b+c", "a_b+c", "d")
     rows = _rows(Space(Word(text=hole(Categorical(texts)))), *({"text": text} for text in texts))
-    assert rows.apart(rows) == pytest.approx(np.array([[0, 0.2, 1], [0.2, 0, 1], [1, 1, 0]]), abs=1e-12)
+    paths, operations = rows.apart(rows)
+    assert paths == pytest.approx(np.array([[0, 0.2, 1], [0.2, 0, 1], [1, 1, 0]]), abs=1e-12)
+    assert operations == pytest.approx(np.array([[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]]), abs=1e-12)
     both = Encoder(Space({"a": Categorical((1, 2))}))
     plain = both.rows([Candidate({"a": 1}), Candidate({"a": 2})])
-    assert plain.apart(plain).tolist() == [[0, 0], [0, 0]]
+    assert [apart.tolist() for apart in plain.apart(plain)] == [[[0, 0], [0, 0]]] * 2
+
+
+def test_operations_stand_behind_the_prefix_of_their_spec() -> None:
+    word = Word(text=hole(Categorical(("a_b", "b_a", "b"))))
+    rows = _rows(Space({"x": word, "y": word}), {"x/text": "a_b", "y/text": "b"}, {"x/text": "b_a", "y/text": "b"})
+    paths, operations = rows.apart(rows)
+    assert (paths[0, 1], operations[0, 1]) == (0.5, 0.0)
 
 
 def test_every_domain_is_encoded_and_forgetting_changes_nothing() -> None:

@@ -10,20 +10,23 @@ from search_spaces.space import Space
 from search_spaces.spec import hole
 from tests.controllers.landscapes import Word
 
-WORDS = Word(text=hole(Categorical(("ab+c", "c+d", "d+d+d", "ab+d"))))
+WORDS = Word(text=hole(Categorical(("a_b+c", "c+d", "d+d+d", "a_b+a_d"))))
 SPACE = Space({"net": WORDS, "lr": Float(0.0, 1.0), "decay": Float(0.0, 1.0), "flip": Categorical((True, False))})
 
 
 def test_it_is_the_formula() -> None:
     encoder = Encoder(SPACE)
     kernel = Kernel(encoder, paths=True)
-    assert kernel.names == ("options", "numbers", "numbers", "paths", "share", "noise")
-    a = {"net/text": "ab+c", "lr": 0.2, "decay": 0.5, "flip": True}
-    b = {"net/text": "ab+d", "lr": 0.6, "decay": 0.2, "flip": True}
-    theta = np.log([0.7, 0.5, 2.0, 0.3, 1.5, 0.1])
+    bags = ("paths", "operations", "share of paths", "share of operations")
+    assert kernel.names == ("options", "numbers", "numbers", *bags, "noise")
+    a = {"net/text": "a_b+c", "lr": 0.2, "decay": 0.5, "flip": True}
+    b = {"net/text": "a_b+a_d", "lr": 0.6, "decay": 0.2, "flip": True}
+    theta = np.log([0.7, 0.5, 2.0, 0.3, 0.8, 0.25, 0.75, 0.1])
     r = np.hypot(0.4 / 0.5, 0.3 / 2.0)
     matern = (1 + 5**0.5 * r + 5 / 3 * r * r) * np.exp(-(5**0.5) * r)
-    expected = 0.6 * np.exp(-0.5 / 0.7) * matern + 0.4 * np.exp(-0.5 / 0.3)
+    # One path of two is shared, and of seven operations a and b, twice.
+    graphs = 0.25 * np.exp(-0.5 / 0.3) + 0.75 * np.exp(-(3 / 7) / 0.8)
+    expected = (np.exp(-0.5 / 0.7) * matern + graphs) / 2
     rows = encoder.rows([SPACE.candidate(a), SPACE.candidate(b)])
     found = kernel.between(theta, rows, rows)
     assert found == pytest.approx(np.array([[1.0, expected], [expected, 1.0]]), rel=1e-12)
