@@ -44,6 +44,8 @@ class PredictorConfig(ControllerConfig):
         mutants: Walks of some moves from one of them, drawn anew for each proposal.
         draws: Random candidates, drawn anew for each proposal.
         points: Told trials that the predictor learns from, at most: half of them the best, the others spread evenly.
+        exploration: How many times the deviation of a prediction counts: what was learned from few trials is less sure
+            than it seems, since the hyper-parameters are not known either.
         features: Metrics that tell candidates apart, such as those of `proxy` trials; unknown ones count as average.
     """
 
@@ -54,6 +56,7 @@ class PredictorConfig(ControllerConfig):
     mutants: Positive = 24
     draws: Positive = 16
     points: Annotated[int, Field(ge=4)] = 384
+    exploration: Annotated[float, Field(gt=0)] = 2.0
     features: tuple[str, ...] = ()
 
 
@@ -110,7 +113,8 @@ class Predictor(Informed[PredictorConfig]):
     def _promising(self) -> Iterator[Candidate]:
         pool = self._pool()
         posterior = self._known()
-        gain = expected_improvement(*posterior.predict(self._rows(pool)), posterior.best)
+        mean, deviation = posterior.predict(self._rows(pool))
+        gain = expected_improvement(mean, self.config.exploration * deviation, posterior.best)
         yield from (pool[int(i)] for i in np.argsort(-gain, kind="stable"))
 
     def _known(self) -> Posterior:

@@ -92,7 +92,7 @@ def test_a_metric_that_foretells_the_value_is_learned_from() -> None:
     measured = [space.sample(np.random.default_rng(i)) for i in range(100)]
     means: dict[tuple[str, ...], float] = {}
     for features in ((), ("proxy",)):
-        controller = Predictor(PredictorConfig(features=features), space, OBJECTIVES)
+        controller = Predictor(PredictorConfig(features=features, exploration=0.5), space, OBJECTIVES)
         controller._queue += [Proposal(candidate, mode="proxy") for candidate in measured]
         for trial in controller.ask(100):
             metrics = {"proxy": 3 * unit(trial.candidate.to_json()) - 1}
