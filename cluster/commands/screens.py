@@ -59,13 +59,13 @@ def beside(searches: Sequence[tuple[str, SearchConfig, Standing]]) -> str:
         searches: Name, search file and state of each.
     """
     goal = searches[0][2].objectives[0]
-    rows = [("search", "controller", f"best {goal.metric}", "its test", "mean", "complete")]
+    rows = [("search", "controller", f"best {goal.metric}", "its test", "median", "complete")]
     for name, config, standing in searches:
         ranked = standing.ranked()
         values = [value for row in ranked if (value := standing.value(row, goal)) is not None]
         tested = standing.finals.get(ranked[0].trial_id, {}) if ranked else {}
         test = tested.get(f"test/{goal.metric.removeprefix('val/')}")
-        figures = (values[0], test, statistics.fmean(values)) if values else (None, None, None)
+        figures = (values[0], test, statistics.median(values)) if values else (None, None, None)
         texts = ["-" if figure is None else number_text(figure) for figure in figures]
         rows.append((name, config.controller.to_data()["kind"], *texts, str(len(values))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
