@@ -12,6 +12,7 @@ from search_spaces.build import Graph, Shape
 from search_spaces.discretize import best_operations
 from search_spaces.domains import Categorical, Subset, Value
 from search_spaces.errors import SpecError
+from search_spaces.paths import cell_paths
 from search_spaces.relax import Layout, Logits, Relaxable
 from search_spaces.spec import Hole, Spec, hole
 from search_spaces.template import preset
@@ -76,6 +77,19 @@ class DartsCell(Spec):
         if len(given) < len(nodes):  # some of it is fixed: another order may be outside of the space
             return values
         return dict(_paths(min(_orders(given))))
+
+    def path_features(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns the operations on each path from an input to the output; a skip is left out.
+
+        Args:
+            values: Path below this spec -> chosen value.
+        """
+        nodes = []
+        for i, node in enumerate(self.nodes):
+            fields = {name: values.get(f"nodes/{i}/{name}", getattr(node, name)) for name in DartsNode.model_fields}
+            done = ["" if fields[name] == "skip" else fields[name] for name in ("first", "second")]
+            nodes.append(list(zip(fields["inputs"], done, strict=True)))
+        return tuple(cell_paths(nodes, range(2, 2 + len(nodes)), 2))
 
 
 _Edges = tuple[tuple[int, str], ...]

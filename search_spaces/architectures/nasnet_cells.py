@@ -13,6 +13,7 @@ from pydantic import Field
 
 from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError
+from search_spaces.paths import cell_paths
 from search_spaces.spec import Hole, Spec, hole
 
 Index = Annotated[int, Field(ge=0)]
@@ -141,13 +142,31 @@ class ConvCell(Spec):
         """
         if not self._interchangeable():
             return values
-        chosen = []
-        for i, block in enumerate(self.blocks):
-            fields = {name: values.get(f"blocks/{i}/{name}", getattr(block, name)) for name in CellBlock.model_fields}
-            chosen.append(_Joint.of(**fields))
-        least = enumerate(_least(chosen, ()))
+        least = enumerate(_least([_Joint.of(**fields) for fields in self._chosen(values)], ()))
         written = {f"blocks/{i}/{name}": value for i, joint in least for name, value in joint.fields().items()}
         return {path: written[path] for path in values}
+
+    def path_features(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Returns the operations on each path from an input to the output; an identity is left out.
+
+        Args:
+            values: Path below this spec -> chosen value.
+        """
+        if not isinstance(self.blocks, tuple):
+            return ()
+        nodes = [
+            [(block[side], _done(block[f"{side}_op"], block["combine"])) for side in ("left", "right")]
+            for block in self._chosen(values)
+        ]
+        read = {state for sides in nodes for state, _ in sides}
+        ends = self.outputs or [i for i in range(INPUTS, INPUTS + len(nodes)) if i not in read]
+        return tuple(cell_paths(nodes, ends, INPUTS))
+
+    def _chosen(self, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {name: values.get(f"blocks/{i}/{name}", getattr(block, name)) for name in CellBlock.model_fields}
+            for i, block in enumerate(self.blocks)
+        ]
 
     def _interchangeable(self) -> bool:
         if self.outputs or not isinstance(self.blocks, tuple):
@@ -160,6 +179,10 @@ class ConvCell(Spec):
             and block.combine == first.combine
             for i, block in enumerate(self.blocks)
         )
+
+
+def _done(operation: str, combine: str) -> str:
+    return ">".join(text for text in (operation, combine) if text not in (IDENTITY, "add"))
 
 
 def _any_of(domain: Any, states: int) -> bool:
