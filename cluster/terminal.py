@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from cluster.config import Budget
 from cluster.history import TrialRow
 from cluster.standing import Standing, clock_text, number_text
+from controllers.gradient.monitor import COLLAPSE, COLLAPSED, SKIPS
 
 REFRESH_SECONDS = 0.5
 REMOTE_REFRESH_SECONDS = 5.0
@@ -47,6 +48,7 @@ class Live:
         self._progress: Progress | None = None
         self._begun = time.monotonic()
         self._before: float | None = None
+        self._collapsed: set[str] = set()
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -79,10 +81,19 @@ class Live:
         for row in self._standing.follow():
             if self._progress is None and self._before is not None:
                 self.console.print(self.line(row), markup=False)
+        self._warn()
         if self._before is None:
             self._before = self._standing.seconds
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=self._standing.spent, state=self.state())
+
+    def _warn(self) -> None:
+        """Tells of each supernet that has collapsed, once, while it still trains."""
+        for row in self._standing.rows:
+            if row.mode == "supernet" and row.trial_id not in self._collapsed and row.metrics.get(COLLAPSED):
+                self._collapsed.add(row.trial_id)
+                text = f"{row.trial_id}: {SKIPS} {number_text(row.metrics[SKIPS])}: {COLLAPSE}"
+                self.console.print(text, markup=False)
 
     def state(self) -> str:
         """Returns what stands beside the bar: running, best so far, failed, time left."""

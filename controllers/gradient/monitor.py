@@ -10,6 +10,9 @@ from search_spaces.discretize import softmax
 from search_spaces.relax import Logits, Relaxable
 
 SKIP = "skip"
+SKIPS, COLLAPSED = "arch/skip_ratio", "arch/collapsed"
+"""Metrics of a supernet: the share of skips, and 1 where it is more than may be."""
+COLLAPSE = "more of the operations found are skips: the search has collapsed"
 
 
 def skip_ratio(architecture: Relaxable, logits: Logits) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from controllers.gradient.controller import DartsConfig, GdasConfig, GradientConfig
-from controllers.gradient.monitor import entropy, skip_ratio
+from controllers.gradient.monitor import COLLAPSE, COLLAPSED, SKIPS, entropy, skip_ratio
 from controllers.gradient.unrolled import unrolled_gradient
 from search_spaces.relax import Logits, Relaxable
 
@@ -109,14 +109,13 @@ class GradientUpdater:
         logits = self._numbers()
         skips = skip_ratio(self.architecture, logits)
         collapsed = skips > self.config.skip_limit
-        found = {"arch/entropy": entropy(logits), "arch/skip_ratio": skips, "arch/collapsed": float(collapsed)}
+        found = {"arch/entropy": entropy(logits), SKIPS: skips, COLLAPSED: float(collapsed)}
         if self._losses:
             found["arch/loss"] = torch.stack(self._losses).double().mean().item()
             self._losses.clear()
         if collapsed and not self._warned:
             self._warned = True
-            rule = "more of the operations found are skips: the search has collapsed"
-            _log.warning("arch/skip_ratio %.2f, skip_limit %.2f: %s", skips, self.config.skip_limit, rule)
+            _log.warning("%s %.2f, skip_limit %.2f: %s", SKIPS, skips, self.config.skip_limit, COLLAPSE)
         self.stopped = self.stopped or (collapsed and self.config.stop_when_collapsed)
         return found
 

@@ -53,3 +53,17 @@ def test_on_a_terminal_there_is_one_live_line(tmp_path: Path) -> None:
     text = out.getvalue()
     assert "sample" in text and "1/4" in text and "best 0.6667" in text
     assert "t000000 COMPLETED" not in text
+
+
+def test_a_supernet_that_collapses_is_told_of_while_it_trains(tmp_path: Path) -> None:
+    live, out, journal = follow(tmp_path, terminal=False)
+    samples.ask(journal, samples.trial(0, mode="supernet"))
+    samples.start(journal, 0)
+    samples.report(journal, 0, 1, **{"arch/skip_ratio": 0.4, "arch/collapsed": 0.0})
+    live.update()
+    assert out.getvalue() == ""
+    for step in (2, 3):
+        samples.report(journal, 0, step, **{"arch/skip_ratio": 0.625, "arch/collapsed": 1.0})
+        live.update()
+    expected = "t000000: arch/skip_ratio 0.625: more of the operations found are skips: the search has collapsed"
+    assert out.getvalue().splitlines() == [expected]
