@@ -120,16 +120,16 @@ def list_(
 
 @app.command()
 def inspect(
-    arch: Annotated[str, typer.Argument(metavar="ARCH", help="A reference architecture, or a JSON file.")],
+    arch: Annotated[str, typer.Argument(metavar="ARCH", help="A reference architecture, a JSON file, or a space.")],
     input_: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one input.")] = None,
     outputs: Annotated[int | None, typer.Option(metavar="N", help="Number of classes.")] = None,
     as_json: Json = False,
     draw: Annotated[str | None, typer.Option(metavar="FILE", help="Draw it into an SVG or PNG file.")] = None,
 ) -> int:
-    """Show what an architecture costs."""
-    from cluster.commands import catalogue
+    """Show what an architecture costs, or how large a space is."""
+    from cluster.commands import inspection
 
-    return catalogue.inspect(arch, input_, outputs, as_json, draw)
+    return inspection.inspect(arch, input_, outputs, as_json, draw)
 
 
 @app.command()

@@ -77,6 +77,33 @@ def trained_and_deployed(architecture: Architecture, input_shape: Sequence[int],
         return found, _params(deployed), macs
 
 
+def uncounted(architecture: Architecture, input_shape: Sequence[int], outputs: int) -> tuple[int, int]:
+    """Counts the numbers of a network that are in no cost.
+
+    Args:
+        architecture: A spec without holes.
+        input_shape: Shape of one input without the batch.
+        outputs: Number of classes.
+
+    Returns:
+        The trainable parameters of auxiliary heads, which serve training alone; the means and variances that batch
+        norms keep, auxiliary heads left out.
+    """
+    import torch
+
+    from search_spaces.meta import ShapesOnly
+
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), ShapesOnly():
+        network = architecture.build(input_shape, outputs)
+    statistics = [
+        buffer.numel()
+        for name, buffer in network.named_buffers()
+        if name.endswith(("running_mean", "running_var")) and not _auxiliary(name)
+    ]
+    named = network.named_parameters()
+    return sum(p.numel() for name, p in named if p.requires_grad and _auxiliary(name)), sum(statistics)
+
+
 def network_cost(network: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Counts what a network costs by running it once, in eval mode, on the device where it lies.
 
@@ -148,7 +175,11 @@ def _counted(network: nn.Module, run: Callable[[], Any]) -> Cost:
 
 def _params(network: nn.Module) -> int:
     named = network.named_parameters()
-    return sum(p.numel() for name, p in named if p.requires_grad and name.split(".")[0] != AUXILIARY)
+    return sum(p.numel() for name, p in named if p.requires_grad and not _auxiliary(name))
+
+
+def _auxiliary(name: str) -> bool:
+    return name.split(".")[0] == AUXILIARY
 
 
 def _macs(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> int:

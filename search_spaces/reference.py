@@ -29,11 +29,13 @@ class Reference(NamedTuple):
         architecture: A spec without holes.
         input_shape: Shape of one input without the batch; None when the source does not say.
         outputs: Number of classes; None when the source does not say.
+        keep: Probability that a path of the deepest layer is kept at the end of the published training; None: all are.
     """
 
     architecture: Architecture
     input_shape: Shape | None = None
     outputs: int | None = None
+    keep: float | None = None
 
 
 _NAMED: dict[str, Callable[[], Reference]] = {}
@@ -147,7 +149,15 @@ def _cell(outputs: tuple[int, ...], *blocks: tuple[str, int, str, int]) -> ConvC
 
 
 def _nasnet_a(
-    name: str, repeats: int, filters: int, stem: str, multiplier: float, size: int, classes: int, skip: bool = False
+    name: str,
+    repeats: int,
+    filters: int,
+    stem: str,
+    multiplier: float,
+    size: int,
+    classes: int,
+    keep: float | None,
+    skip: bool = False,
 ) -> None:
     """Zoph et al., 2018, arXiv 1707.07012, figure 4, with the outputs that the authors' code joins."""
     normal = _cell(
@@ -168,12 +178,12 @@ def _nasnet_a(
     )
     fields = {"stem": stem, "stem_multiplier": multiplier, "skip_reduction_input": skip, "aux": True}
     data = {"normal": normal, "reduction": reduction, "repeats": repeats, "filters": filters, **fields}
-    register(name)(lambda: Reference(Nasnet.from_data(data), (3, size, size), classes))
+    register(name)(lambda: Reference(Nasnet.from_data(data), (3, size, size), classes, keep))
 
 
-_nasnet_a("nasnet-a-cifar", 6, 32, "cifar", 3.0, 32, 10)
-_nasnet_a("nasnet-a-mobile", 4, 44, "imagenet", 1.0, 224, 1000)
-_nasnet_a("nasnet-a-large", 6, 168, "imagenet", 3.0, 331, 1000, skip=True)
+_nasnet_a("nasnet-a-cifar", 6, 32, "cifar", 3.0, 32, 10, 0.6)
+_nasnet_a("nasnet-a-mobile", 4, 44, "imagenet", 1.0, 224, 1000, None)
+_nasnet_a("nasnet-a-large", 6, 168, "imagenet", 3.0, 331, 1000, 0.7, skip=True)
 
 
 @register_family("nasbench201")
@@ -187,7 +197,7 @@ def _enas_micro() -> Reference:
     """What the authors of ENAS found, as their code's script for the network trained in the end has it."""
     normal = micro_cell("0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1")
     reduction = micro_cell("1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1")
-    return Reference(EnasMicro(normal=normal, reduction=reduction, repeats=5, filters=36), (3, 32, 32), 10)
+    return Reference(EnasMicro(normal=normal, reduction=reduction, repeats=5, filters=36), (3, 32, 32), 10, 0.8)
 
 
 _DARTS_V1 = (
@@ -213,8 +223,8 @@ def _darts(cells: tuple[DartsCell, DartsCell]) -> Darts:
 
 
 # Liu et al., 2019, arXiv 1806.09055, figures 4 and 5; both as the authors' code has them.
-register("darts-v1")(lambda: Reference(_darts(_DARTS_V1), (3, 32, 32), 10))
-register("darts-v2")(lambda: Reference(_darts(_DARTS_V2), (3, 32, 32), 10))
+register("darts-v1")(lambda: Reference(_darts(_DARTS_V1), (3, 32, 32), 10, 0.8))
+register("darts-v2")(lambda: Reference(_darts(_DARTS_V2), (3, 32, 32), 10, 0.8))
 
 
 @register("darts-v2-imagenet")

@@ -1,4 +1,4 @@
-"""`list` and `inspect`: what a search file can name, and what an architecture costs."""
+"""`list`: what a search file can name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import inspect as python
 import json
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import SpecError, unknown
+from search_spaces.errors import unknown
 from search_spaces.spec import Spec, kinds, plain
-
-DEFAULT_INPUT = (3, 224, 224)
-DEFAULT_OUTPUTS = 1000
 
 
 def list_kinds(what: str, as_json: bool) -> int:
@@ -157,56 +153,3 @@ LISTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "tasks": _tasks,
     "pruners": _pruners,
 }
-
-
-def inspect(arch: str, input_text: str | None, outputs: int | None, as_json: bool, draw: str | None) -> int:
-    """Prints parameters, multiply-adds and activation memory of an architecture, and what is left of it deployed.
-
-    Args:
-        arch: A reference name or a JSON file.
-        input_text: `CxHxW`; None: the reference's own.
-        outputs: Number of classes; None: the reference's own.
-        as_json: Print JSON.
-        draw: File to draw it into.
-
-    Raises:
-        SpecError: Something is unknown or cannot be built.
-    """
-    from search_spaces.cost import trained_and_deployed
-    from search_spaces.reference import resolve
-
-    found = resolve(arch)
-    shape = _shape(input_text) if input_text is not None else found.input_shape or DEFAULT_INPUT
-    count = outputs if outputs is not None else found.outputs or DEFAULT_OUTPUTS
-    price, params, macs = trained_and_deployed(found.architecture, shape, count)
-    if draw is not None:
-        _draw(found.architecture, shape, count, draw)
-    if as_json:
-        figures = {"params": price.params, "macs": price.macs, "activation_bytes": price.activation_bytes}
-        figures |= {"deployed_params": params, "deployed_macs": macs}
-        print(json.dumps({"name": arch, **figures, "input": list(shape), "outputs": count}))
-        return 0
-    print(f"{arch}: input {'x'.join(map(str, shape))}, {count} outputs")
-    print(f"  parameters        {price.params:,}; deployed {params:,}")
-    print(f"  multiply-adds     {price.macs:,}; deployed {macs:,}")
-    print(f"  activation bytes  {price.activation_bytes:,}")
-    return 0
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    parts = text.lower().split("x")
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise SpecError("must be a shape", text, "CxHxW, such as 3x224x224", "--input")
-    return tuple(int(part) for part in parts)
-
-
-def _draw(architecture: Any, shape: tuple[int, ...], outputs: int, file: str) -> None:
-    from search_spaces.drawing import draw
-
-    path = Path(file)
-    if path.suffix.lower() not in (".svg", ".png"):
-        raise SpecError("a picture is SVG or PNG", file, "a name that ends in .svg or .png", "--draw")
-    try:
-        draw(architecture, shape, outputs, path)
-    except OSError as error:
-        raise SpecError(f"cannot be written ({error.strerror})", file, path="--draw") from None

@@ -1,11 +1,9 @@
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-from cluster.commands.catalogue import LISTS, inspect, list_kinds
-from search_spaces.errors import SpecError
+from cluster.commands.catalogue import LISTS, list_kinds
 
 
 @pytest.mark.parametrize("what", LISTS)
@@ -84,44 +82,3 @@ def test_blocks_are_listed_with_family_parameters_and_paper(capsys: pytest.Captu
     list_kinds("blocks", as_json=False)
     printed = " ".join(capsys.readouterr().out.split())
     assert "family: attention; parameters for 64 channels: 580 paper: Hu et al., 2017" in printed
-
-
-def test_inspect_prints_the_figures_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert inspect("chain-6", None, None, as_json=True, draw=None) == 0
-    own = json.loads(capsys.readouterr().out)
-    assert (own["params"], own["input"], own["outputs"]) == (191286, [3, 32, 32], 10)
-    # A norm of 280 channels in all leaves a bias a channel; the products stay.
-    assert (own["deployed_params"], own["deployed_macs"]) == (191286 - 280, own["macs"])
-    inspect("chain-6", "1x8x8", 5, as_json=True, draw=None)
-    other = json.loads(capsys.readouterr().out)
-    assert (other["input"], other["outputs"]) == ([1, 8, 8], 5)
-    # The image has a sixteenth of the places; two layers read two channels less of it, and five classes are fewer.
-    assert other["params"] < own["params"]
-    assert other["macs"] < own["macs"] / 8
-
-
-def test_inspect_prints_for_people_too(capsys: pytest.CaptureFixture[str]) -> None:
-    inspect("chain-6", None, None, as_json=False, draw=None)
-    assert "191,286; deployed 191,006" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["a.svg", "a.png"])
-def test_inspect_draws(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inspect("chain-6", None, None, as_json=True, draw=str(tmp_path / name))
-    assert (tmp_path / name).read_bytes()[:4] in (b"<svg", b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("shape", "draw", "message"),
-    [
-        ("3x32", None, "a network needs the shape"),
-        ("3xAx3", None, "--input: must be a shape; got '3xAx3'"),
-        ("3x0x3", None, "--input: must be a shape; got '3x0x3'"),
-        (None, "picture.gif", "--draw: a picture is SVG or PNG; got 'picture.gif'"),
-        (None, "/none/there.svg", "--draw: cannot be written"),
-    ],
-)
-def test_inspect_refuses(shape: str | None, draw: str | None, message: str) -> None:
-    with pytest.raises(SpecError) as caught:
-        inspect("chain-6", shape, None, as_json=True, draw=draw)
-    assert message in str(caught.value)
