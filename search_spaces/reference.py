@@ -29,15 +29,15 @@ class Reference(NamedTuple):
         architecture: A spec without holes.
         input_shape: Shape of one input without the batch; None when the source does not say.
         outputs: Number of classes; None when the source does not say.
-        keep: Probability that a path of the deepest layer is kept at the end of the published training; None: all are.
     """
 
     architecture: Architecture
     input_shape: Shape | None = None
     outputs: int | None = None
-    keep: float | None = None
 
 
+KEEP = {"nasnet-a-cifar": 0.6, "nasnet-a-large": 0.7, "darts-v1": 0.8, "darts-v2": 0.8, "enas-micro": 0.8}
+"""With which probability the published training keeps a path of the deepest layer at its end; others keep all."""
 _NAMED: dict[str, Callable[[], Reference]] = {}
 _FAMILIES: dict[str, Callable[[str], Reference]] = {}
 
@@ -178,12 +178,12 @@ def _nasnet_a(
     )
     fields = {"stem": stem, "stem_multiplier": multiplier, "skip_reduction_input": skip, "aux": True}
     data = {"normal": normal, "reduction": reduction, "repeats": repeats, "filters": filters, **fields}
-    register(name)(lambda: Reference(Nasnet.from_data(data), (3, size, size), classes, keep))
+    register(name)(lambda: Reference(Nasnet.from_data(data), (3, size, size), classes))
 
 
-_nasnet_a("nasnet-a-cifar", 6, 32, "cifar", 3.0, 32, 10, 0.6)
-_nasnet_a("nasnet-a-mobile", 4, 44, "imagenet", 1.0, 224, 1000, None)
-_nasnet_a("nasnet-a-large", 6, 168, "imagenet", 3.0, 331, 1000, 0.7, skip=True)
+_nasnet_a("nasnet-a-cifar", 6, 32, "cifar", 3.0, 32, 10)
+_nasnet_a("nasnet-a-mobile", 4, 44, "imagenet", 1.0, 224, 1000)
+_nasnet_a("nasnet-a-large", 6, 168, "imagenet", 3.0, 331, 1000, skip=True)
 
 
 @register_family("nasbench201")
@@ -197,7 +197,7 @@ def _enas_micro() -> Reference:
     """What the authors of ENAS found, as their code's script for the network trained in the end has it."""
     normal = micro_cell("0 2 0 0 0 4 0 1 0 4 1 1 1 0 0 1 0 2 1 1")
     reduction = micro_cell("1 0 1 0 0 3 0 2 1 1 3 1 1 0 0 4 0 3 1 1")
-    return Reference(EnasMicro(normal=normal, reduction=reduction, repeats=5, filters=36), (3, 32, 32), 10, 0.8)
+    return Reference(EnasMicro(normal=normal, reduction=reduction, repeats=5, filters=36), (3, 32, 32), 10)
 
 
 _DARTS_V1 = (
@@ -223,8 +223,8 @@ def _darts(cells: tuple[DartsCell, DartsCell]) -> Darts:
 
 
 # Liu et al., 2019, arXiv 1806.09055, figures 4 and 5; both as the authors' code has them.
-register("darts-v1")(lambda: Reference(_darts(_DARTS_V1), (3, 32, 32), 10, 0.8))
-register("darts-v2")(lambda: Reference(_darts(_DARTS_V2), (3, 32, 32), 10, 0.8))
+register("darts-v1")(lambda: Reference(_darts(_DARTS_V1), (3, 32, 32), 10))
+register("darts-v2")(lambda: Reference(_darts(_DARTS_V2), (3, 32, 32), 10))
 
 
 @register("darts-v2-imagenet")

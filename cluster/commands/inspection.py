@@ -30,7 +30,7 @@ def inspect(arch: str, input_text: str | None, outputs: int | None, as_json: boo
     Raises:
         SpecError: Something is unknown or cannot be built.
     """
-    from search_spaces.reference import names, resolve
+    from search_spaces.reference import KEEP, names, resolve
 
     template = _template(arch)
     if template is not None and arch not in names():
@@ -46,8 +46,8 @@ def inspect(arch: str, input_text: str | None, outputs: int | None, as_json: boo
         _draw(found.architecture, shape, count, draw)
     if as_json:
         figures["nodes"] = _nodes(found.architecture, shape, count)
-        if found.keep is not None:
-            figures["keep_probabilities"] = _keep(found.architecture, shape, count, found.keep)
+        if arch in KEEP:
+            figures["keep_probabilities"] = _keep(found.architecture, shape, count, KEEP[arch])
         if template is not None:
             figures["space"] = _space(template)
     return _shown(arch, figures, as_json)
