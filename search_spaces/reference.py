@@ -149,15 +149,7 @@ def _cell(outputs: tuple[int, ...], *blocks: tuple[str, int, str, int]) -> ConvC
 
 
 def _nasnet_a(
-    name: str,
-    repeats: int,
-    filters: int,
-    stem: str,
-    multiplier: float,
-    size: int,
-    classes: int,
-    keep: float | None,
-    skip: bool = False,
+    name: str, repeats: int, filters: int, stem: str, multiplier: float, size: int, classes: int, skip: bool = False
 ) -> None:
     """Zoph et al., 2018, arXiv 1707.07012, figure 4, with the outputs that the authors' code joins."""
     normal = _cell(
