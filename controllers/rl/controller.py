@@ -99,14 +99,17 @@ class PolicyConfig(ControllerConfig):
         return (limit if self.grow_exact else 0), limit
 
 
+LARGEST = 1e15
+"""Rewards from here on count as unknown: their squares have to be numbers of 32 bits."""
 P = TypeVar("P", bound=PolicyConfig)
 
 
 class PolicyController(Controller[P]):
     """Samples from an LSTM, and has a learner move it once a batch of trials is told.
 
-    A failed or infeasible trial is worth zero, or the lowest reward so far if that is less; a pruned one its last
-    value. Candidates that were enqueued, and cancelled trials, teach nothing: the policy did not draw the ones, and
+    A failed or infeasible trial is worth zero, or the lowest reward so far if that is less, and so is one whose reward
+    no number of the policy could hold; a pruned one is worth its last value. Until a reward is known nothing is
+    learned. Candidates that were enqueued, and cancelled trials, teach nothing: the policy did not draw the ones, and
     nothing is known of the others. A duplicate counts like the trial that it repeats, as it would be trained again in
     the papers. Trials are taken in tell order; an ask never waits for a batch.
     """
@@ -127,7 +130,7 @@ class PolicyController(Controller[P]):
         self._replicas: Replicas = InTurn(self._learner)
         self._ahead: list[Proposal] = []
         self._sampled = 0
-        self._lowest = 0.0
+        self._lowest: float | None = None  # zero or less once a reward is known
         self._batch: list[State] = []
 
     @property
@@ -139,15 +142,20 @@ class PolicyController(Controller[P]):
         """Have `replicas` do their parts of the work; None: all is done here. No result depends on it."""
         self._replicas = replicas or InTurn(self._learner)
 
-    def reward(self, record: Record) -> float:
-        """Return what a trial is worth to the policy; see the class for those without a value."""
+    def reward(self, record: Record) -> float | None:
+        """Return what a trial is worth to the policy; None: no more than any other, see the class."""
         if record.values is None or not record.feasible:
-            return self._lowest
+            return None
         (value,) = record.values
-        if self.config.reward == "inverse":
-            return self.config.scale / value**self.config.exponent if value > 0 else self._lowest
-        score = self.objectives[0].score(value)
-        return math.copysign(self.config.scale * abs(score) ** self.config.exponent, score)
+        config, score = self.config, self.objectives[0].score(value)
+        try:
+            if config.reward == "inverse":
+                found = config.scale / value**config.exponent if value > 0 else math.inf
+            else:
+                found = math.copysign(config.scale * abs(score) ** config.exponent, score)
+        except ArithmeticError:
+            return None
+        return found if abs(found) < LARGEST else None
 
     def _propose(self) -> Proposal:
         if not self._ahead:
@@ -171,12 +179,15 @@ class PolicyController(Controller[P]):
         if memo is None or record.outcome.status is Status.CANCELLED:
             return
         reward = self.reward(record)
-        self._lowest = min(self._lowest, reward)
+        if reward is not None:
+            self._lowest = min(self._lowest or 0.0, reward)
         self._batch.append(memo | {"reward": reward})
         if len(self._batch) == self.config.batch:
             batch, self._batch = self._batch, []
-            drawn, rewards = [Drawn.from_data(kept) for kept in batch], [kept["reward"] for kept in batch]
-            self._learner.update(drawn, rewards, self.config.replicas, self._replicas)
+            if self._lowest is not None:
+                rewards = [self._lowest if kept["reward"] is None else kept["reward"] for kept in batch]
+                drawn = [Drawn.from_data(kept) for kept in batch]
+                self._learner.update(drawn, rewards, self.config.replicas, self._replicas)
 
     def _get_state(self) -> State:
         return {

@@ -4,6 +4,7 @@ import math
 from statistics import mean
 from typing import Any
 
+import numpy as np
 import pytest
 
 from controllers.objective import Objective
@@ -27,7 +28,23 @@ def _search(objectives: list[Objective] = UP, space: Space = SPACE, **config: An
 
 def _reward(search: Reinforce, outcome: Outcome) -> float:
     (trial,) = search.ask()
-    return search.reward(search.tell(trial.trial_id, outcome))
+    found = search.reward(search.tell(trial.trial_id, outcome))
+    return math.nan if found is None else found
+
+
+def _learned(search: Reinforce, *outcomes: Outcome) -> list[float]:
+    """The rewards of a batch of so many outcomes, as the policy learns them; none where it learns nothing."""
+    update, found = search.learner.update, []
+
+    def spy(drawn: Any, rewards: list[float], *rest: Any) -> None:
+        found.extend(rewards)
+        update(drawn, rewards, *rest)
+
+    search.learner.update = spy  # type: ignore[method-assign]
+    for trial, outcome in zip(search.ask(len(outcomes)), outcomes, strict=True):
+        search.tell(trial.trial_id, outcome)
+    search.learner.update = update  # type: ignore[method-assign]
+    return found
 
 
 def _done(value: float) -> Outcome:
@@ -41,18 +58,32 @@ def test_rewards_by_hand() -> None:
     assert math.isclose(_reward(_search(DOWN, exponent=1), _done(0.5)), -0.5)
     perplexity = _search(DOWN, reward="inverse", exponent=2, scale=80)
     assert math.isclose(_reward(perplexity, _done(40.0)), 0.05)
-    assert _reward(perplexity, _done(0.0)) == 0.0
+    assert math.isnan(_reward(perplexity, _done(0.0)))
 
 
 @pytest.mark.parametrize("outcome", [Outcome(Status.FAILED), _done(math.nan), Outcome(Status.INFEASIBLE, {"x": 9.0})])
 def test_what_has_no_value_is_worth_nothing_or_the_lowest_so_far(outcome: Outcome) -> None:
-    assert _reward(_search(), outcome) == 0.0
-    search = _search(DOWN, exponent=1)
-    for value in (3.0, 5.0, 1.0):
-        _reward(search, _done(value))
-    again = _search(DOWN, exponent=1)
+    assert _learned(_search(batch=2, exponent=1), outcome, _done(0.5)) == [0.0, 0.5]
+    # What is minimized has negative rewards: a failure is worth the worst of them, those that follow it included.
+    search = _search(DOWN, batch=4, exponent=1)
+    assert _learned(search, outcome, _done(3.0), _done(5.0), _done(1.0)) == [-5.0, -3.0, -5.0, -1.0]
+    again = _search(DOWN, batch=4, exponent=1)
     again.load_state_dict(search.state_dict())
-    assert _reward(search, outcome) == _reward(again, outcome) == -5.0
+    for each in (search, again):
+        assert _learned(each, outcome, outcome, _done(1.0), _done(2.0)) == [-5.0, -5.0, -1.0, -2.0]
+    assert _learned(_search(batch=2), outcome, outcome) == []
+
+
+@pytest.mark.parametrize("config", [{"reward": "inverse", "exponent": 2, "scale": 80}, {"exponent": 3}], ids=str)
+def test_a_trial_that_diverged_teaches_no_more_than_a_failed_one(config: dict[str, Any]) -> None:
+    for bad in (_done(math.exp(400)), _done(1e200), Outcome(Status.FAILED)):
+        search = _search(DOWN, batch=2, **config)
+        # A perplexity of 40 is worth 80 / 1600; cubed and negative, it is the worst that is known.
+        expected = [0.0, 0.05] if "reward" in config else [-64_000.0, -64_000.0]
+        assert _learned(search, bad, _done(40.0)) == pytest.approx(expected)
+        weights = search.state_dict()["learned"]["policy"].values()
+        assert all(bool(np.isfinite(weight).all()) for weight in weights)
+        search.ask(3)
 
 
 def test_a_pruned_trial_is_worth_its_last_value() -> None:
@@ -105,7 +136,7 @@ def test_what_it_did_not_draw_and_what_was_cancelled_teach_nothing() -> None:
     search.tell(enqueued.trial_id, _done(1.0))
     search.tell(cancelled.trial_id, Outcome(Status.CANCELLED))
     assert difference(search.state_dict()["learned"]["policy"], before) is None
-    search.tell(failed.trial_id, Outcome(Status.FAILED))
+    search.tell(failed.trial_id, _done(0.0))
     assert search.state_dict()["learned"]["learner"]["baseline"] == 0.0
 
 
