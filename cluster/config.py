@@ -142,6 +142,9 @@ class SearchConfig(Spec):
             if isinstance(getattr(self, section), SupernetConfig) and "supernet" not in self.task.modes:
                 rule = "this controller trains a supernet first, which this task cannot"
                 raise SpecError(rule, _kind(self.task), "classification, or another controller", section)
+        for number, metric in enumerate(getattr(self.controller, "features", ()) if known else ()):
+            if metric not in known:
+                raise unknown_metric(metric, known).at("controller", "features", number)
         if self.warm_start is not None:
             self._check_proxy(self.warm_start.proxy)
 

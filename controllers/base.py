@@ -15,7 +15,7 @@ from controllers.capabilities import ALL, refuse_domains, refuse_objectives
 from controllers.history import History, Record
 from controllers.objective import Constraint, Objective
 from controllers.pruners import PrunerConfig, make_pruner
-from controllers.state import State, StateError, derive_seed, generator_state, make_generator, set_generator_state
+from controllers.state import State, derive_seed, generator_state, make_generator, refuse_other, set_generator_state
 from controllers.table import Originals, Pending, Proposal
 from controllers.trial import Outcome, Status, Trial, TrialError, Verdict
 from controllers.warm_start import WarmStart, Warmup
@@ -126,6 +126,9 @@ class Controller(ABC, Generic[C]):
 
     # What a subclass writes.
 
+    def _measured(self, record: Record) -> None:  # noqa: B027  (few have a use for it)
+        """Take in what a proxy of the warm start measured; it is no result."""
+
     @abstractmethod
     def _propose(self) -> Proposal | None:
         """Return what to evaluate next; None, with nothing changed, to be told more first."""
@@ -182,7 +185,7 @@ class Controller(ABC, Generic[C]):
         if step <= entry.step:
             raise TrialError(f"{trial_id}: reports come in the order of steps; got step {step} after {entry.step}")
         entry.note(step, metrics, self._watched)
-        if self._pruner is not None and self.objectives[0].metric in metrics and not entry.stopped:
+        if self._pruner is not None and entry.compared and self.objectives[0].metric in metrics and not entry.stopped:
             entry.stopped = self._pruner.report(trial_id, step, entry.scores(self.objectives)) is Verdict.STOP
         return Verdict.STOP if entry.stopped else Verdict.CONTINUE
 
@@ -219,12 +222,13 @@ class Controller(ABC, Generic[C]):
         record = self.judge(trial_id, outcome)
         entry = self._pending.pop(trial_id)
         self._history.add(record)
-        if self._pruner is not None:
+        if self._pruner is not None and entry.compared:
             self._pruner.told(trial_id, record.outcome.status is Status.COMPLETED and record.outcome.source == "run")
         if record.outcome.status is Status.CANCELLED:
             self._originals.forget(record.trial)
         if self._warmup is not None and record.trial.mode == "proxy":
             self._queue += self._warmup.take(record)
+            self._measured(record)
         else:
             self._update(record, entry.memo)
         return record
@@ -286,16 +290,11 @@ class Controller(ABC, Generic[C]):
         Raises:
             StateError: The state is of another space, controller or seed; nothing was changed.
         """
-        mine = {"space": self.space.fingerprint, "kind": self.kind, "seed": self.seed}
-        if state.get("schema") != SCHEMA:
-            raise StateError(f"the state has schema {state.get('schema')!r}; this version reads {SCHEMA}")
-        for name, value in mine.items():
-            if state.get(name) != value:
-                raise StateError(f"the state is of another {name}; got {state.get(name)!r}, here it is {value!r}")
+        refuse_other(state, SCHEMA, {"space": self.space.fingerprint, "kind": self.kind, "seed": self.seed})
         self._reset()
         self._asked, self._repeated = state["asked"], state["repeated"]
         set_generator_state(self.rng, state["generator"])
-        self._queue = [Proposal.from_data(data) for data in state["queue"]]
+        self._queue = [Proposal.from_data(data, self.space) for data in state["queue"]]
         for data in state["history"]:
             self._history.add(Record.from_data(data))
         for data in state["pending"]:
@@ -354,7 +353,7 @@ class Controller(ABC, Generic[C]):
         group = proposal.group
         if same_as is not None:
             group = (self._pending[same_as] if same_as in self._pending else self.records[same_as]).trial.group
-        elif group is None and self.repeats > 1 and proposal.mode != "proxy":
+        elif group is None and self.repeats > 1 and proposal.mode not in ("proxy", "supernet"):
             group = trial_id
             self._queue += [replace(proposal, group=group)] * (self.repeats - 1)
         trial = Trial(

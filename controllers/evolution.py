@@ -61,19 +61,25 @@ class Evolution(Informed[EvolutionConfig]):
         self._population: list[str] = []
 
     def _propose(self) -> Proposal:
-        if self._asked < self.config.population or not self._population:
+        wanted = self.config.population - len(self._population)
+        if not self._population or wanted > self._evaluated():
             return Proposal(self.space.sample(self.rng))
         return Proposal(self._child(self.records[self._parent()].trial.candidate))
 
     def _update(self, record: Record, memo: State | None) -> None:
-        if record.ranked:
-            self._population.append(record.trial.trial_id)
+        name = self.settled(record)
+        if name is not None:
+            self._population.append(name)
             del self._population[: -self.config.population]
+
+    def _evaluated(self) -> int:
+        """Candidates that are being evaluated now, repeats counted once."""
+        return len({trial.group or trial.trial_id for trial in self.pending if trial.same_as is None})
 
     def _parent(self) -> str:
         drawn = [int(self.rng.random() * len(self._population)) for _ in range(self.config.sample)]
         # Of equals the first drawn, as `max` has it.
-        return max((self._population[i] for i in drawn), key=lambda name: self.score(self.records[name]))
+        return max((self._population[i] for i in drawn), key=self.worth)
 
     def _child(self, parent: Candidate) -> Candidate:
         child = parent

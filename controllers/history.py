@@ -62,6 +62,7 @@ class History:
         self._objectives = tuple(objectives)
         self._groups: dict[str, list[Record]] = {}
         self._best: str | None = None
+        self._front: list[str] | None = []  # None: to be found anew
 
     def __len__(self) -> int:
         return len(self.records)
@@ -72,6 +73,7 @@ class History:
         if not record.ranked:
             return
         group = record.trial.group or record.trial.trial_id
+        self._front = None if group in self._groups else self._with(group, record)
         self._groups.setdefault(group, []).append(record)
         if self._best == group:
             # Another repeat may have made the best one worse than others.
@@ -104,17 +106,42 @@ class History:
     @property
     def pareto_front(self) -> tuple[str, ...]:
         """The trials whose candidates no other dominates, in ask order; of equals the earliest asked."""
-        groups = sorted(self._groups, key=lambda group: self._first(group).number)
-        front = pareto_front([self._scores(group) for group in groups])
-        return tuple(self._first(groups[i]).trial_id for i in front)
+        if self._front is None:
+            groups = sorted(self._groups, key=lambda group: self._first(group).number)
+            self._front = [groups[i] for i in pareto_front([self.scores(group) for group in groups])]
+        return tuple(sorted((self._first(group).trial_id for group in self._front), key=self._number))
+
+    def scores(self, group: str) -> Scores:
+        """Return the mean scores of a group of repeats, or of a trial alone, that has been ranked."""
+        rows = [record.values for record in self._groups[group] if record.values is not None]
+        means = [math.fsum(column) / len(column) for column in zip(*rows, strict=True)]
+        return tuple(objective.score(mean) for objective, mean in zip(self._objectives, means, strict=True))
+
+    def ranks(self, group: str) -> bool:
+        """Tell whether a group of repeats, or a trial alone, has been ranked."""
+        return group in self._groups
+
+    def _with(self, group: str, record: Record) -> list[str] | None:
+        """The front once a first repeat of a group is told, so that no told trial has to be looked at again."""
+        if self._front is None or record.values is None:
+            return None
+        mine = tuple(goal.score(value) for goal, value in zip(self._objectives, record.values, strict=True))
+        front = []
+        for other in self._front:
+            its = self.scores(other)
+            if its == mine and self._first(other).number > record.trial.number:
+                continue
+            if all(a >= b for a, b in zip(its, mine, strict=True)):
+                return self._front
+            if not all(a <= b for a, b in zip(its, mine, strict=True)):
+                front.append(other)
+        return [*front, group]
+
+    def _number(self, trial_id: str) -> int:
+        return self.records[trial_id].trial.number
 
     def _first(self, group: str) -> Trial:
         return min((record.trial for record in self._groups[group]), key=lambda trial: trial.number)
 
     def _order(self, group: str) -> tuple[float, int]:
-        return self._scores(group)[0], -self._first(group).number
-
-    def _scores(self, group: str) -> Scores:
-        rows = [record.values for record in self._groups[group] if record.values is not None]
-        means = [math.fsum(column) / len(column) for column in zip(*rows, strict=True)]
-        return tuple(objective.score(mean) for objective, mean in zip(self._objectives, means, strict=True))
+        return self.scores(group)[0], -self._first(group).number

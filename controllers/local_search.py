@@ -68,9 +68,9 @@ class Climber(Informed[C]):
         return Proposal(self.space.sample(self.rng))
 
     def _update(self, record: Record, memo: State | None) -> None:
-        if record.ranked:
-            name = record.trial.trial_id
-            if self._at is not None and self.score(record) > self.score(self.records[self._at]):
+        name = self.settled(record)
+        if name is not None:
+            if self._at is not None and self.worth(name) > self.worth(self._at):
                 self._climb(name)
             elif memo is None:
                 self._found(name)
@@ -106,7 +106,7 @@ class Climber(Informed[C]):
         return any(entry.memo is not None and entry.memo["of"] == self._at for entry in self._pending.values())
 
     def _best_of(self, names: Sequence[str]) -> str | None:
-        return max(names, key=lambda name: self.score(self.records[name]), default=None)
+        return max(names, key=self.worth, default=None)
 
     def _get_state(self) -> State:
         return {"at": self._at, "neighbours": [candidate.to_json() for candidate in self._neighbours]}
@@ -127,28 +127,31 @@ class LocalSearch(Climber[LocalSearchConfig]):
     def __init__(self, config: LocalSearchConfig, *args: Any, **options: Any) -> None:
         super().__init__(config, *args, **options)
         self._left: list[str] = []
+        self._settled = 0
 
     def _update(self, record: Record, memo: State | None) -> None:
-        if record.ranked:
-            self._left.append(record.trial.trial_id)
+        name = self.settled(record)
+        if name is not None:
+            self._left.append(name)
+            self._settled += 1
         super()._update(record, memo)
 
     def _found(self, name: str) -> None:
         pass
 
     def _start(self) -> str | None:
-        return None if len(self.records) < self.config.initial else self._best_of(self._left)
+        return None if self._settled < self.config.initial else self._best_of(self._left)
 
     def _climb(self, name: str) -> None:
         self._left.remove(name)
         super()._climb(name)
 
     def _get_state(self) -> State:
-        return {**super()._get_state(), "left": list(self._left)}
+        return {**super()._get_state(), "left": list(self._left), "settled": self._settled}
 
     def _set_state(self, state: State) -> None:
         super()._set_state(state)
-        self._left = list(state["left"])
+        self._left, self._settled = list(state["left"]), state["settled"]
 
 
 class Restarts(Climber[RestartsConfig]):

@@ -159,6 +159,7 @@ class AshaPruner(Pruner):
             step *= self.config.factor
         self.rungs: tuple[int, ...] = tuple(rungs)
         self._seen: dict[int, dict[str, Scores]] = {rung: {} for rung in rungs}
+        self._ordered: dict[int, list[float]] = {rung: [] for rung in rungs}  # of one objective, ascending
 
     def report(self, trial_id: str, step: int, scores: Scores) -> Verdict:
         """See `Pruner.report`."""
@@ -169,11 +170,22 @@ class AshaPruner(Pruner):
                 break
             if trial_id in seen:
                 continue
-            seen[trial_id] = scores
-            better = sum(dominates(other, scores) for other in seen.values())
+            better = self._better(rung, scores)
+            self._take(rung, trial_id, scores)
             if better >= max(1, len(seen) // self.config.factor):
                 verdict = Verdict.STOP
         return verdict
+
+    def _better(self, rung: int, scores: Scores) -> int:
+        """How many of those seen at a rung are better; of one objective this is a look at an ordered list."""
+        if len(scores) == 1:
+            return len(self._ordered[rung]) - bisect.bisect_right(self._ordered[rung], scores[0])
+        return sum(dominates(other, scores) for other in self._seen[rung].values())
+
+    def _take(self, rung: int, trial_id: str, scores: Scores) -> None:
+        self._seen[rung][trial_id] = scores
+        if len(scores) == 1:
+            bisect.insort(self._ordered[rung], scores[0])
 
     def get_state(self) -> State:
         """See `Pruner.get_state`."""
@@ -181,7 +193,10 @@ class AshaPruner(Pruner):
 
     def set_state(self, state: State) -> None:
         """See `Pruner.set_state`."""
-        self._seen = {rung: {trial: tuple(s) for trial, s in state.get(str(rung), {}).items()} for rung in self.rungs}
+        self._seen, self._ordered = {rung: {} for rung in self.rungs}, {rung: [] for rung in self.rungs}
+        for rung in self.rungs:
+            for trial_id, scores in state.get(str(rung), {}).items():
+                self._take(rung, trial_id, tuple(scores))
 
 
 PRUNERS: tuple[type[Pruner], ...] = (MedianPruner, AshaPruner)

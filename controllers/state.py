@@ -121,6 +121,24 @@ def difference(a: Any, b: Any, path: str = "") -> str | None:
     return next((difference_ for difference_ in found if difference_ is not None), None)
 
 
+def refuse_other(state: Mapping[str, Any], schema: int, mine: Mapping[str, Any]) -> None:
+    """Refuse a state of another schema, or whose keys have other values.
+
+    Args:
+        state: What was saved.
+        schema: The one that can be read.
+        mine: Key -> the value that it must have.
+
+    Raises:
+        StateError: It is of another.
+    """
+    if state.get("schema") != schema:
+        raise StateError(f"the state has schema {state.get('schema')!r}; this version reads {schema}")
+    for name, value in mine.items():
+        if state.get(name) != value:
+            raise StateError(f"the state is of another {name}; got {state.get(name)!r}, here it is {value!r}")
+
+
 def derive_seed(root: int, *key: object, bits: int = 64) -> int:
     """Return a seed for the purpose named by `key`: a function of its arguments alone, with no counter to save.
 

@@ -46,9 +46,15 @@ class Proposal:
         }
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any]) -> Proposal:
-        """Return the proposal that `to_data` described."""
-        return cls(**{**data, "candidate": Candidate.from_json(data["candidate"])})
+    def from_data(cls, data: Mapping[str, Any], space: Space) -> Proposal:
+        """Return the proposal that `to_data` described.
+
+        Args:
+            data: The state tree.
+            space: In whose order the paths of the candidate stand; JSON sorts them.
+        """
+        found = Candidate.from_json(data["candidate"])
+        return cls(**{**data, "candidate": found if data["mode"] == "supernet" else space.candidate(found)})
 
 
 @dataclass
@@ -68,6 +74,11 @@ class Pending:
     series: dict[str, list[float]] = field(default_factory=dict)
     step: int = 0
     stopped: bool = False
+
+    @property
+    def compared(self) -> bool:
+        """Whether a pruner compares it with others: the figures of a supernet are of another sort."""
+        return self.trial.mode != "supernet"
 
     def note(self, step: int, metrics: Mapping[str, float], watched: Iterable[str]) -> None:
         """Take in a report."""

@@ -99,4 +99,6 @@ class Warmup:
         """Go on from what `get_state` returned."""
         set_generator_state(self._rng, state["generator"])
         self._asked, self._drawn = state["asked"], set(state["drawn"])
-        self._scores = [(score, number, Candidate.from_json(text)) for score, number, text in state["scores"]]
+        # JSON sorts the paths; the space has them in the order of its walk.
+        kept = [(score, number, Candidate.from_json(text)) for score, number, text in state["scores"]]
+        self._scores = [(score, number, self._space.candidate(found)) for score, number, found in kept]

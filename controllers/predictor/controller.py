@@ -99,16 +99,19 @@ class Predictor(Informed[PredictorConfig]):
             candidates, values = self._lessons.chosen(self.config.points)
             self._theta = fit(self._kernel, self._theta, self._rows(candidates), values)
 
+    def _measured(self, record: Record) -> None:
+        self._learn(record)
+
     def _learn(self, record: Record) -> None:
         outcome = record.outcome
         if outcome.status is Status.CANCELLED or outcome.source == "cache":
             return
         self._measures.note(record.trial.candidate, outcome.metrics)
+        self._posterior = None
         if record.trial.mode == "proxy":
             return
         score = self.score(record) if record.values is not None and record.feasible else -math.inf
         self._lessons.add(Lesson(record.trial.trial_id, record.trial.candidate, score, record.ranked))
-        self._posterior = None
 
     def _promising(self) -> Iterator[Candidate]:
         pool = self._pool()

@@ -205,4 +205,4 @@ class PolicyController(Controller[P]):
         self._sampled = state["sampled"]
         self._lowest = state["lowest"]
         self._batch = list(state["batch"])
-        self._ahead = [Proposal.from_data(data) for data in state["ahead"]]
+        self._ahead = [Proposal.from_data(data, self.space) for data in state["ahead"]]

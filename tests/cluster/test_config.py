@@ -23,6 +23,10 @@ REFUSED = {
         "task={kind: function, target: 'a:b'}",
         "warm_start: a warm start needs a task with proxies; got 'function'",
     ),
+    "feature": (
+        "controller={kind: predictor, features: [proxy/nwt]}",
+        "controller/features/0: unknown metric, did you",
+    ),
     "no supernets": (
         "task={kind: segmentation, data: {kind: scenes}}",
         "controller: this controller trains a supernet first, which this task cannot; got 'segmentation'",

@@ -8,9 +8,10 @@ import pytest
 
 from controllers.base import Controller, ControllerConfig, make_controller
 from controllers.objective import Objective
+from controllers.pruners import AshaConfig, MedianConfig, PrunerConfig
 from controllers.state import decode, difference, encode
 from controllers.supernet import SupernetConfig
-from controllers.trial import Outcome, Status, Trial
+from controllers.trial import Outcome, Status, Trial, Verdict
 from search_spaces.architectures.darts import darts
 from search_spaces.architectures.enas_macro import enas_macro
 from search_spaces.share import Shareable
@@ -125,3 +126,29 @@ def test_a_space_whose_candidates_are_all_evaluated_is_exhausted(kind: str) -> N
     assert len({trial.candidate for trial in trials if trial.mode == "train"}) == size
     before = controller.state_dict()
     assert controller.ask(3) == [] and difference(before, controller.state_dict()) is None
+
+
+@pytest.mark.parametrize("pruner", [AshaConfig(), MedianConfig()], ids=["asha", "median"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_pruner_compares_a_supernet_with_networks(kind: str, pruner: PrunerConfig) -> None:
+    controller = _made(kind, pruner=pruner, fidelity=6)
+    verdicts = set()
+    for _ in range(30):
+        (trial,) = controller.ask(1)
+        supernet = trial.mode == "supernet"
+        for step in range(1, 7):
+            verdict = controller.report(trial.trial_id, step, {"value": 0.3 if supernet else 0.9})
+            verdicts |= {verdict} if supernet or trial.same_as is None else set()
+        controller.tell(trial.trial_id, _done(controller.space, trial))
+    assert verdicts == {Verdict.CONTINUE}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_supernet_is_not_repeated(kind: str) -> None:
+    controller = _made(kind, repeats=3)
+    modes = []
+    for _ in range(8):
+        (trial,) = controller.ask(1)
+        modes.append(trial.mode)
+        controller.tell(trial.trial_id, _done(controller.space, trial))
+    assert modes == ["supernet", *["train"] * 6, "supernet"]

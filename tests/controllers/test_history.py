@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from itertools import permutations
 
+import numpy as np
 import pytest
 
 from controllers.history import History, Record
@@ -65,3 +66,26 @@ def test_the_front_holds_what_nothing_dominates_in_ask_order() -> None:
 def test_a_record_survives_json() -> None:
     for record in (_record(0, 0.1, -2.0, feasible=False), _record(1)):
         assert Record.from_data(json.loads(json.dumps(record.to_data()))) == record
+
+
+def test_the_front_is_the_same_however_it_is_looked_at() -> None:
+    rng = np.random.default_rng(0)
+    history, watched = History((UP, DOWN)), History((UP, DOWN))
+    for number in rng.permutation(200):
+        # Coarse values, so that many are equal; now and then another repeat of an earlier candidate.
+        repeat = number % 9 == 0
+        values = rng.integers(0, 6, 2).astype(float)
+        record = _record(int(number), *values, group=f"t{number - number % 4:06d}" if repeat else None)
+        history.add(record)
+        watched.add(record)
+        groups = {r.trial.group or r.trial.trial_id: r for r in watched.records.values()}
+        points = {name: watched.scores(name) for name in groups}
+        kept = [
+            name
+            for name, mine in points.items()
+            if not any(all(a >= b for a, b in zip(p, mine, strict=True)) and p != mine for p in points.values())
+        ]
+        assert {watched.scores(name) for name in watched.pareto_front} == {points[name] for name in kept}
+    assert watched.pareto_front == history.pareto_front and len(history.pareto_front) == len(
+        set(points[n] for n in kept)
+    )

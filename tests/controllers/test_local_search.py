@@ -75,7 +75,7 @@ def test_a_failed_neighbour_is_not_climbed_to_and_not_asked_again() -> None:
         failed = Outcome(Status.FAILED, {"value": 99.0}, reason="scripted")
         controller.tell(trial.trial_id, Outcome(Status.COMPLETED, {"value": 1.0}, 1) if i == 0 else failed)
     assert sorted(asked) == [49, 50, 51]
-    assert controller.state_dict()["learned"] == {"at": None, "neighbours": [], "left": []}
+    assert controller.state_dict()["learned"] == {"at": None, "neighbours": [], "left": [], "settled": 1}
 
 
 def test_a_continuous_decision_is_moved_some_times_a_neighbourhood() -> None:

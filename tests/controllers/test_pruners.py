@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from controllers.pruners import AshaConfig, AshaPruner, MedianConfig, MedianPruner, PrunerConfig, make_pruner
@@ -104,3 +105,19 @@ def test_a_pruner_goes_on_from_its_state(config: PrunerConfig) -> None:
     assert feed(second, 15, 40) == rest
     assert {GO, STOP} == set(rest)
     assert second.get_state() == whole.get_state()
+
+
+def test_an_ordered_rung_judges_as_a_comparison_with_all() -> None:
+    rng = np.random.default_rng(0)
+    pruner, found, expected = AshaPruner(AshaConfig(factor=3), 9), [], []
+    seen: list[float] = []
+    for number, score in enumerate(rng.integers(0, 20, 300).astype(float)):
+        if number == 150:
+            state = pruner.get_state()
+            pruner = AshaPruner(AshaConfig(factor=3), 9)
+            pruner.set_state(state)
+        better = sum(other > score for other in seen)
+        seen.append(score)
+        expected.append(Verdict.STOP if better >= max(1, len(seen) // 3) else Verdict.CONTINUE)
+        found.append(pruner.report(f"t{number:06d}", 1, (score,)))
+    assert found == expected and 0 < found.count(Verdict.STOP) < 300

@@ -26,9 +26,18 @@ def _trial(number: int, candidate: Candidate = ONE, **fields: object) -> Trial:
 
 def test_a_proposal_survives_its_state() -> None:
     proposal = Proposal(ONE, {"tokens": np.arange(3)}, 4, "t000001", "all", "retrain", "t000002")
-    again = Proposal.from_data(decode(*encode(proposal.to_data())))
+    again = Proposal.from_data(decode(*encode(proposal.to_data())), SPACE)
     assert again.candidate == ONE
     assert difference(again.to_data(), proposal.to_data()) is None
+
+
+def test_the_paths_of_a_proposal_keep_the_order_of_the_space() -> None:
+    space = Space({"z": Categorical((1, 2)), "a": Categorical((1, 2))})
+    proposal = Proposal(space.candidate({"z": 1, "a": 2}))
+    again = Proposal.from_data(decode(*encode(proposal.to_data())), space)
+    assert list(again.candidate) == list(proposal.candidate) == ["z", "a"]
+    supernet = Proposal(Candidate({}), mode="supernet")
+    assert Proposal.from_data(decode(*encode(supernet.to_data())), space) == supernet
 
 
 def test_a_pending_trial_survives_its_state() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from controllers.objective import Objective
 from controllers.predictor.controller import Predictor, PredictorConfig
 from controllers.random_search import RandomConfig
-from controllers.state import difference
+from controllers.state import decode, difference, encode
 from controllers.table import Proposal
 from controllers.trial import Outcome, Status
+from controllers.warm_start import WarmStart
 from search_spaces.domains import Categorical, Float
 from search_spaces.space import Space
 from tests.contracts.controller_scenario import unit
@@ -102,3 +104,26 @@ def test_a_metric_that_foretells_the_value_is_learned_from() -> None:
             )
         means[features] += evaluated(controller, lambda candidate: unit(candidate.to_json()), 40)[10:]
     assert fmean(means["proxy",]) > fmean(means[()]) + 0.05
+
+
+def test_what_proxies_measure_is_known_before_and_after_a_cut() -> None:
+    space = Space({f"n{i}": Categorical(tuple(range(6))) for i in range(4)})
+    config, warm = PredictorConfig(initial=4, features=("proxy/nwot",)), WarmStart(candidates=30, best=5)
+
+    def play(controller: Predictor, trials: int) -> list[Any]:
+        asked = []
+        for _ in range(trials):
+            (trial,) = controller.ask()
+            value = unit(trial.candidate.to_json())
+            metrics = {"proxy/nwot": 3 * value} if trial.mode == "proxy" else {"value": value}
+            copied = {"source": "cache"} if trial.same_as else {}
+            controller.tell(trial.trial_id, Outcome(Status.COMPLETED, metrics, 1, **copied))  # type: ignore[arg-type]
+            asked.append(trial.candidate)
+        return asked
+
+    whole, first, again = (Predictor(config, space, OBJECTIVES, warm_start=warm) for _ in range(3))
+    asked = play(first, 40)
+    assert len(list(first._measures.candidates)) >= 30
+    again.load_state_dict(decode(*encode(first.state_dict())))
+    assert asked + play(again, 15) == play(whole, 55)
+    assert difference(again.state_dict(), whole.state_dict()) is None
