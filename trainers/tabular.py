@@ -23,6 +23,9 @@ _PARTS = (DECISION, METRIC)
 _OWN = ("steps", "seed", "seconds", "device_seconds", "attempts", "fidelity")
 """Columns of a table of trials that are numbers, but no figures."""
 
+_FINISHED = {"status": {"COMPLETED"}, "source": {"run"}, "mode": {"train", "evaluate", "retrain"}}
+"""Columns of a table of trials, and what stands there in the row of a finished evaluation."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -163,7 +166,7 @@ def _figures(found: pa.Schema, used: set[str | None]) -> dict[str, str]:
 
 
 def read(path: str, wanted: Columns) -> Tabular:
-    """Reads a table.
+    """Reads a table; of a search's own trials those that were evaluated to their end.
 
     Args:
         path: A Parquet file.
@@ -176,14 +179,14 @@ def read(path: str, wanted: Columns) -> Tabular:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path, columns=wanted.all)
+        table = pq.read_table(path, columns=wanted.all, filters=_finished(pq.read_schema(path)))
         values = [table[name].cast(pa.float64()).to_numpy() for name in wanted.figures.values()]
         steps = None if wanted.step is None else table[wanted.step].cast(pa.int64()).to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise DataError("cannot be read", str(error), "a Parquet file whose figures are numbers", path) from error
     keys = _keys(table, wanted)
     if not keys:
-        raise DataError("the table has no rows", path=path)
+        raise DataError("the table has no row of a finished evaluation", path=path)
     if None in keys:
         raise DataError("a row has no architecture", path=f"{path} row {keys.index(None)}")
     matrix = np.stack(values, axis=1) if values else np.zeros((len(keys), 0))
@@ -191,6 +194,10 @@ def read(path: str, wanted: Columns) -> Tabular:
     digest.update(np.ascontiguousarray(matrix).tobytes())
     found = _evaluations(keys, steps)
     return Tabular(tuple(wanted.decisions), tuple(wanted.figures), matrix, found, digest.hexdigest()[:16])
+
+
+def _finished(found: pa.Schema) -> list[tuple[str, str, set[str]]] | None:
+    return [(name, "in", kept) for name, kept in _FINISHED.items()] if set(_FINISHED) <= set(found.names) else None
 
 
 def _keys(table: pa.Table, wanted: Columns) -> list[Any]:

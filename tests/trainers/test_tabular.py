@@ -54,6 +54,21 @@ def test_a_table_of_trials_says_by_itself_what_its_columns_mean(tmp_path: Path) 
     assert table.curve(tabular.key({"x": 1, "deep": "a"}), 0) is None
 
 
+def test_of_a_searchs_own_trials_the_completed_ones_are_evaluations(tmp_path: Path) -> None:
+    rows = [
+        ("COMPLETED", "run", "train", 0.5), ("COMPLETED", "run", "proxy", 0.9), ("PRUNED", "run", "train", 0.1),
+        ("FAILED", "run", "train", 0.8), ("COMPLETED", "cache", "train", 0.5), (None, None, "train", None),
+        ("COMPLETED", "run", "supernet", 0.7), ("COMPLETED", "run", "retrain", 0.6),
+    ]  # fmt: skip
+    status, source, mode, value = zip(*rows, strict=True)
+    path = _file(tmp_path, p__x=[1] * len(rows), status=status, source=source, mode=mode, **{"m__val": value})
+    table = _read(path)
+    assert table.values.tolist() == [[0.5], [0.6]]
+    assert [table.curve(tabular.key({"x": 1}), seed) for seed in range(2)] == [[{"val": 0.5}], [{"val": 0.6}]]
+    # A table of other columns keeps all of its rows.
+    assert len(_read(_file(tmp_path, p__x=[1, 2], status=["FAILED", "x"], **{"m__val": [0.1, 0.2]})).values) == 2
+
+
 def test_any_columns_may_be_named(tmp_path: Path) -> None:
     path = _file(tmp_path, index=[0, 1], depth=[1, 2], top1=[70.0, 80.0], hours=[2, 3])
     table = _read(path, decisions=("depth",))
@@ -100,7 +115,7 @@ def test_the_fingerprint_is_that_of_candidates_and_figures(tmp_path: Path) -> No
         ({"p__x": [1], "m__y": [0.1]}, {"step": "epoch"}, "unknown column"),
         ({"p__x": [1], "y": ["a"]}, {"figures": {"y": "y"}}, "cannot be read"),
         ({"arch": ["a", None], "y": [0.1, 0.2]}, {"architecture": "arch"}, "table.parquet row 1: a row has no arch"),
-        ({"p__x": pa.array([], pa.int64()), "m__y": pa.array([], pa.float64())}, {}, "the table has no rows"),
+        ({"p__x": pa.array([], pa.int64()), "m__y": pa.array([], pa.float64())}, {}, "the table has no row of a finished evaluation"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(
