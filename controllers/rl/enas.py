@@ -14,6 +14,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.errors import SpecError, join
 from search_spaces.share import shareable
 from search_spaces.space import Space
+from search_spaces.spec import first_hole
 
 Size = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -74,13 +75,19 @@ class Enas(SupernetSearch[EnasConfig]):
     config_type = EnasConfig
 
     def _check_space(self) -> None:
-        path, _ = shareable(self.space.template)
+        path, architecture = shareable(self.space.template)
         prefix = join(path, "_")[:-1]
         for point in self.space.points():
             if not point.path.startswith(prefix):
                 rule = f"controller {self.kind!r} decides one architecture and nothing else"
                 allowed = "a space with no other decision: fix it, or search it with another controller"
                 raise SpecError(rule, point.path, allowed, "space")
+        try:
+            for covering in architecture.cover():
+                if (hole := first_hole(covering)) is not None:
+                    raise SpecError("weights are shared by operations and inputs alone", allowed="a value", path=hole)
+        except SpecError as error:
+            raise error.at(join("space", path)) from None
 
     def found(self, payload: Any) -> Candidate:
         """Return the candidate that a supernet's payload stands for.

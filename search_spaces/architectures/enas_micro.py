@@ -11,6 +11,7 @@ from typing import Literal
 from search_spaces.architectures.nasnet import Nasnet
 from search_spaces.architectures.nasnet_cells import INPUTS, CellBlock, ConvCell, searched
 from search_spaces.build import Shape
+from search_spaces.domains import Domain
 from search_spaces.errors import SpecError
 from search_spaces.share import Place, Places, Shareable, options
 from search_spaces.template import preset
@@ -38,6 +39,9 @@ class EnasMicro(Nasnet, Shareable):
         if blocks == 2:
             # The output of both has as many channels as the cell behind a reduction: what reads it has no weights then.
             raise SpecError("cells that share weights have 1 block, or 3 and more", blocks, "more blocks", "normal")
+        if self.aux is not False:
+            got = "a choice" if isinstance(self.aux, Domain) else self.aux
+            raise SpecError("cells that share weights have no auxiliary classifier", got, "false", "aux")
         names = [[(options(b.left_op), options(b.right_op)) for b in cell.blocks] for cell in cells]
         count = max(len(side) for cell in names for pair in cell for side in pair)
         # The first two read both inputs and nothing else, so that all blocks are part of the output; so does the first

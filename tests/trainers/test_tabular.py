@@ -115,7 +115,11 @@ def test_the_fingerprint_is_that_of_candidates_and_figures(tmp_path: Path) -> No
         ({"p__x": [1], "m__y": [0.1]}, {"step": "epoch"}, "unknown column"),
         ({"p__x": [1], "y": ["a"]}, {"figures": {"y": "y"}}, "cannot be read"),
         ({"arch": ["a", None], "y": [0.1, 0.2]}, {"architecture": "arch"}, "table.parquet row 1: a row has no arch"),
-        ({"p__x": pa.array([], pa.int64()), "m__y": pa.array([], pa.float64())}, {}, "the table has no row of a finished evaluation"),
+        (
+            {"p__x": pa.array([], pa.int64()), "m__y": pa.array([], pa.float64())},
+            {},
+            "the table has no row of a finished evaluation",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(

@@ -10,9 +10,11 @@ from controllers.state import decode, difference, encode
 from controllers.trial import Outcome, Status
 from search_spaces.architectures.chain import chain
 from search_spaces.architectures.enas_macro import enas_macro
+from search_spaces.build import Architecture
 from search_spaces.domains import Categorical
 from search_spaces.errors import SpecError
 from search_spaces.space import Space
+from search_spaces.template import template
 from search_spaces.views import to_flat
 
 NET = enas_macro(4, channels=4)
@@ -64,3 +66,24 @@ def test_a_cut_search_goes_on():
 def test_other_spaces_are_refused(space, message):
     with pytest.raises(SpecError, match=message):
         _made(Space(space))
+
+
+@pytest.mark.parametrize(
+    ("net", "path", "rule"),
+    [
+        (
+            {"preset": "enas_macro", "layers": 3, "channels": {"categorical": [4, 6]}},
+            "space/net/channels",
+            "weights are",
+        ),
+        ({"preset": "enas_micro", "filters": {"categorical": [4, 8]}}, "space/net/filters", "weights are"),
+        ({"preset": "enas_micro", "blocks": 2}, "space/net/normal", "cells that share weights have 1 block"),
+        ({"preset": "enas_micro", "aux": True}, "space/net/aux", "cells that share weights have no auxiliary"),
+        ({"preset": "enas_micro", "aux": {"categorical": [True, False]}}, "space/net/aux", "cells that share weights"),
+    ],
+)
+def test_what_a_network_of_shared_weights_cannot_hold_is_refused(net, path, rule):
+    space = Space({"net": template(net, Architecture)})
+    with pytest.raises(SpecError) as caught:
+        _made(space)
+    assert caught.value.path == path and str(caught.value).startswith(f"{path}: {rule}")
