@@ -21,7 +21,8 @@ class GradientConfig(SupernetConfig):
         beta1: Of Adam.
         beta2: Of Adam.
         weight_decay: Of Adam.
-        skip_limit: Share of plain skips among the decoded operations from which on the search counts as collapsed.
+        skip_limit: Share of skips among the decoded operations of the normal cell from which on the search counts as
+            collapsed.
         stop_when_collapsed: Whether the supernet's trial then ends.
 
     Paper: Liu et al., 2019, arXiv 1806.09055, section 3.1.1. The watch over skips: Liang et al., 2019, arXiv 1909.06035

@@ -108,7 +108,7 @@ class GradientUpdater:
 
         logits = self._numbers()
         skips = skip_ratio(self.architecture, logits)
-        collapsed = skips > self.config.skip_limit
+        collapsed = skips >= self.config.skip_limit
         found = {"arch/entropy": entropy(logits), SKIPS: skips, COLLAPSED: float(collapsed)}
         if self._losses:
             found["arch/loss"] = torch.stack(self._losses).double().mean().item()
