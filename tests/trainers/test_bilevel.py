@@ -3,20 +3,25 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from controllers.gradient.controller import DartsConfig, GdasConfig
+from search_spaces.architectures.darts import darts
 from search_spaces.errors import SpecError
+from search_spaces.recipe import DeepSupervision
+from search_spaces.relax import decoded
+from search_spaces.space import Space
 from tests.trainers.examples import classifier, same, squares, timeless
-from tests.trainers.supernets import TEMPLATE, search
+from tests.trainers.supernets import RECIPE, TEMPLATE, search
 from trainers.bilevel import Bilevel
 from trainers.checkpoint import load
 from trainers.learners.supernet import SupernetLearner
 from trainers.loop import train
 from trainers.supernet import Moment
-from trainers.tasks.classification import Classification
-from trainers.trial import TrialContext
+from trainers.tasks.classification import Classification, Classifier
+from trainers.trial import Report, TrialContext
 
 
 class Watching:
@@ -137,6 +142,27 @@ def test_a_collapsed_search_ends_early() -> None:
     ended = [report.metrics["arch/collapsed"] == 1.0 for report in reports]
     assert ended.index(True) == len(reports) - 1 if any(ended) else len(reports) == 4
     assert reports[-1].done
+
+
+def test_deep_supervision_is_for_what_is_found() -> None:
+    recipe = RECIPE.model_copy(update={"deep_supervision": DeepSupervision()})
+    spec = Classifier(architecture=darts(layers=3, channels=2, nodes=1, aux=True), recipe=recipe)
+    config = DartsConfig(learning_rate=0.02)
+    trial = TrialContext("t000000", 3, 1, mode="supernet", updater=config.updater(spec))
+    (report,) = Classification().run(spec, trial, squares(80))
+    (plain,) = search(1, config)
+    assert timeless(report.metrics) == timeless(plain.metrics)
+    found = Space(spec).realize(Space(spec).candidate(decoded(spec, _logits(report))))
+    losses = []
+    for changed in (recipe, RECIPE):
+        network = found.from_data(found.to_data() | {"recipe": changed.to_data()})
+        (told,) = Classification().run(network, TrialContext("t000001", 3, 1), squares(80))
+        losses.append(told.metrics["train/loss"])
+    assert losses[0] > losses[1]
+
+
+def _logits(report: Report) -> dict[str, Any]:
+    return {name: np.array(rows) for name, rows in report.payload["logits"].items()}
 
 
 def test_a_supernet_without_somebody_who_learns_is_refused() -> None:
