@@ -10,7 +10,7 @@ import torch
 from controllers.gradient.controller import DartsConfig, GdasConfig
 from search_spaces.architectures.darts import darts
 from search_spaces.errors import SpecError
-from search_spaces.recipe import DeepSupervision
+from search_spaces.recipe import DeepSupervision, Dropout
 from search_spaces.relax import decoded
 from search_spaces.space import Space
 from tests.trainers.examples import classifier, same, squares, timeless
@@ -110,6 +110,32 @@ def test_a_trial_that_is_cut_goes_on_bit_for_bit(config: Any, tmp_path: Path) ->
     assert same(timeless(load(str(folder / "2-3.pt"))), timeless(load(str(folder / "1-3.pt"))))
 
 
+def with_recipe(**changes: Any) -> Classifier:
+    return Classifier(architecture=TEMPLATE.architecture, recipe=RECIPE.model_copy(update=changes))
+
+
+def test_dropout_goes_on_bit_for_bit_when_a_step_is_looked_ahead(tmp_path: Path) -> None:
+    spec, config, folder = with_recipe(dropout=Dropout()), DartsConfig(order=2), tmp_path / "t000000"
+    whole = search(2, config, spec=spec, folder=str(folder))
+    rest = search(2, config, spec=spec, folder=str(folder), attempt=2, resume_from=str(folder / "1-1.pt"))
+    assert rest[0].payload == whole[1].payload
+    assert same(timeless(load(str(folder / "2-2.pt"))), timeless(load(str(folder / "1-2.pt"))))
+
+
+def test_an_updater_has_a_loss_of_whole_precision() -> None:
+    class Losing(Watching):
+        def before_step(self, moment: Moment) -> None:
+            self.blurred, self.exact = (loss(moment.batch)[0].item() for loss in (moment.loss, moment.exact_loss))
+
+    updaters = Losing(), Losing()
+    for updater, precision in zip(updaters, ("bf16", "float32"), strict=True):
+        task = Classification(report_every=0.1)
+        search(1, task=task, spec=with_recipe(precision=precision), updater=updater)
+    blurred, whole = updaters
+    assert whole.blurred == pytest.approx(whole.exact, rel=1e-6)
+    assert blurred.exact == pytest.approx(whole.exact, rel=1e-6) != blurred.blurred
+
+
 def test_the_updaters_state_is_needed_to_go_on(tmp_path: Path) -> None:
     from trainers.checkpoint import save
 
@@ -147,10 +173,7 @@ def test_a_collapsed_search_ends_early() -> None:
 def test_deep_supervision_is_for_what_is_found() -> None:
     recipe = RECIPE.model_copy(update={"deep_supervision": DeepSupervision()})
     spec = Classifier(architecture=darts(layers=3, channels=2, nodes=1, aux=True), recipe=recipe)
-    config = DartsConfig(learning_rate=0.02)
-    trial = TrialContext("t000000", 3, 1, mode="supernet", updater=config.updater(spec))
-    (report,) = Classification().run(spec, trial, squares(80))
-    (plain,) = search(1, config)
+    (report,), (plain,) = search(1, spec=spec), search(1)
     assert timeless(report.metrics) == timeless(plain.metrics)
     found = Space(spec).realize(Space(spec).candidate(decoded(spec, _logits(report))))
     losses = []
