@@ -41,7 +41,8 @@ class DartsConfig(GradientConfig):
     """Learns the logits by the softmax mixture of all operations.
 
     Args:
-        order: 1: the gradient of the validation loss with the weights as they are; 2: with the weights one step ahead.
+        order: 1: the gradient of the validation loss with the weights as they are; 2: with the weights one step
+            ahead, a step of SGD with momentum whatever the optimizer of the weights.
     """
 
     kind: Literal["darts"] = "darts"

@@ -24,9 +24,10 @@ def unrolled_gradient(
 ) -> tuple[Tensor, list[Tensor]]:
     """Returns the held-out loss one step of the weights ahead, and its gradient to the logits through that step.
 
-    The step is the optimizer's own as plain SGD with momentum: w' = w - xi (momentum * buffer + gradient + decay * w),
-    xi its rate of now. The weights are as they were when this returns. Both sides of the difference draw the same
-    numbers from torch's generators, such as masks of dropout: else they would differ by more than the weights.
+    The step is that of SGD with momentum, whatever the optimizer: w' = w - xi (momentum * buffer + gradient + decay *
+    w), xi its rate and decay its weight decay of now; one that keeps no momentum of this sort, such as Adam, adds none.
+    The weights are as they were when this returns. Both sides of the difference draw the same numbers from torch's
+    generators, such as masks of dropout: else they would differ by more than the weights.
 
     Args:
         optimizer: Of the weights.

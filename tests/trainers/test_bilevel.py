@@ -10,7 +10,7 @@ import torch
 from controllers.gradient.controller import DartsConfig, GdasConfig
 from search_spaces.architectures.darts import darts
 from search_spaces.errors import SpecError
-from search_spaces.recipe import DeepSupervision, Dropout
+from search_spaces.recipe import Adam, AdamW, DeepSupervision, Dropout, Sgd, TwoPhase
 from search_spaces.relax import decoded
 from search_spaces.space import Space
 from tests.trainers.examples import classifier, same, squares, timeless
@@ -120,6 +120,23 @@ def test_dropout_goes_on_bit_for_bit_when_a_step_is_looked_ahead(tmp_path: Path)
     rest = search(2, config, spec=spec, folder=str(folder), attempt=2, resume_from=str(folder / "1-1.pt"))
     assert rest[0].payload == whole[1].payload
     assert same(timeless(load(str(folder / "2-2.pt"))), timeless(load(str(folder / "1-2.pt"))))
+
+
+def test_a_step_is_looked_ahead_with_the_optimizer_in_use() -> None:
+    config, task = DartsConfig(learning_rate=0.02, order=2), Classification(report_every=0.5)
+    sgd, slow = RECIPE.optimizer, Sgd(lr=0.05, momentum=0.0, nesterov=False)
+    found = [
+        search(2, config, task, with_recipe(optimizer=optimizer))[-1].payload
+        for optimizer in (
+            sgd,
+            slow,
+            TwoPhase(first=sgd, second=slow, switch=1.0),
+            TwoPhase(first=slow, second=sgd, switch=0.0),
+            TwoPhase(first=Adam(), second=slow, switch=0.0),
+        )
+    ]
+    assert found[0] == found[2] == found[3] and found[1] == found[4] and found[0] != found[1]
+    assert search(1, config, task, with_recipe(optimizer=AdamW(lr=1e-3)))[0].payload
 
 
 def test_an_updater_has_a_loss_of_whole_precision() -> None:
