@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cluster.history import History, TrialRow
 from cluster.retrain import chosen, retrain_config, retrains
 from cluster.runs import Run
 from cluster.search import Search
+from search_spaces.candidate import Candidate
 from search_spaces.domains import Float, Integer
 from search_spaces.errors import SpecError
 from tests.cluster import searches, stores, trained
@@ -114,6 +117,20 @@ def test_what_cannot_be_retrained_is_refused(tmp_path: Path) -> None:
     empty = run(make(tmp_path, name="none", constraints=[{"metric": "width", "min": 5}]))
     with pytest.raises(SpecError, match="--trial: this search has no best trial yet"):
         empty.retrain()
+
+
+def test_a_supernet_is_refused() -> None:
+    history = History()
+    modes = ("supernet", "train", "train", "supernet")
+    history.trials |= {
+        name: TrialRow(name, Candidate({}), 0, 1, mode) for i, mode in enumerate(modes) if (name := f"t{i:06}")
+    }
+    standing: Any = SimpleNamespace(history=history)
+    assert chosen(standing, "t000001").mode == "train"
+    with pytest.raises(SpecError) as refused:
+        chosen(standing, "t000003")
+    expected = "--trial: a supernet is no network to train from scratch; got 't000003'; allowed t000001, t000002"
+    assert str(refused.value) == expected
 
 
 @pytest.mark.slow
