@@ -52,7 +52,7 @@ class SupernetLearner(ClassificationLearner):
         assert isinstance(spec.architecture, Relaxable)
         return spec.architecture.relax(data.input_shape, len(data.classes))
 
-    def _weight_rows(self, recipe: ClassificationRecipe, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _weight_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.splits.weights
 
     def _depth_of(self, spec: Classifier, data: ImageSet) -> None:
