@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from controllers.gradient.controller import DartsConfig, GdasConfig
-from search_spaces.architectures.darts import darts
+from controllers.gradient.updater import DartsUpdater
+from search_spaces.architectures.darts import PRIMITIVES, darts
 from search_spaces.errors import SpecError
 from search_spaces.recipe import Adam, AdamW, DeepSupervision, Dropout, Sgd, TwoPhase
 from search_spaces.relax import decoded
@@ -33,6 +34,7 @@ class Watching:
         self.seen: list[tuple[float, bool, bool]] = []
         self.held: list[Any] = []
         self.modes: list[bool] = []
+        self.judged = 0
 
     def start(self, network: Any, seed: int) -> None:
         self.seed = seed
@@ -45,7 +47,7 @@ class Watching:
         loss.backward()  # left behind: the step of the weights must not see it
 
     def before_evaluation(self, network: Any) -> None:
-        self.modes.append(network.training)
+        self.judged += 1
 
     def figures(self) -> dict[str, float]:
         return {"arch/seen": float(len(self.seen))}
@@ -70,7 +72,7 @@ def test_an_updater_is_called_before_every_step_with_the_other_half_of_the_rows(
     ]
     assert all(learns for _, learns, _ in updater.seen)
     assert [i for i, (_, _, ends) in enumerate(updater.seen, 1) if ends] == [per_epoch, 2 * per_epoch]
-    assert updater.seed == 3 and all(updater.modes[:per_epoch]) and updater.modes.count(False) == 0 or True
+    assert updater.seed == 3 and updater.modes == [True] * (2 * per_epoch) and updater.judged == 2
     assert [report.metrics["arch/seen"] for report in reports] == [per_epoch, 2 * per_epoch]
     assert [report.payload for report in reports] == [{"seen": per_epoch}, {"seen": 2 * per_epoch}]
     assert {"val/accuracy", "val/loss", "train/loss"} <= set(reports[0].metrics)
@@ -179,12 +181,18 @@ def test_logits_learn_and_nothing_but_the_updater_changes_them() -> None:
     assert all(rows.abs().max() < 0.01 for rows in updater.network.logits.values())
 
 
-def test_a_collapsed_search_ends_early() -> None:
-    config = DartsConfig(skip_limit=1e-9, stop_when_collapsed=True, learning_rate=0.5)
-    reports = search(4, config)
-    ended = [report.metrics["arch/collapsed"] == 1.0 for report in reports]
-    assert ended.index(True) == len(reports) - 1 if any(ended) else len(reports) == 4
-    assert reports[-1].done
+@pytest.mark.parametrize(("stops", "ended"), [(True, [0.0, 1.0]), (False, [0.0, 1.0, 1.0])], ids=["stops", "goes on"])
+def test_a_collapsed_search_ends_early(stops: bool, ended: list[float]) -> None:
+    class Collapsing(DartsUpdater):
+        def before_step(self, moment: Moment) -> None:
+            super().before_step(moment)
+            if moment.progress > 0.3:
+                moment.network.logits["normal"][:, PRIMITIVES.index("skip")] = 5.0
+
+    config = DartsConfig(stop_when_collapsed=stops, learning_rate=1e-9)
+    reports = search(3, updater=Collapsing(config, TEMPLATE.architecture))
+    assert [report.metrics["arch/collapsed"] for report in reports] == ended
+    assert [report.done for report in reports] == [False] * (len(ended) - 1) + [True]
 
 
 def test_deep_supervision_is_for_what_is_found() -> None:
