@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from controllers.gradient.controller import DartsConfig, GdasConfig
+from controllers.gradient.monitor import entropy, skip_ratio
 from controllers.gradient.updater import DartsUpdater
 from search_spaces.architectures.darts import PRIMITIVES, darts
 from search_spaces.errors import SpecError
-from search_spaces.recipe import Adam, AdamW, DeepSupervision, Dropout, Sgd, TwoPhase
+from search_spaces.recipe import Adam, AdamW, DeepSupervision, Dropout, Ema, Sgd, TwoPhase
 from search_spaces.relax import decoded
 from search_spaces.space import Space
 from tests.trainers.examples import classifier, same, squares, timeless
@@ -193,6 +194,23 @@ def test_a_collapsed_search_ends_early(stops: bool, ended: list[float]) -> None:
     reports = search(3, updater=Collapsing(config, TEMPLATE.architecture))
     assert [report.metrics["arch/collapsed"] for report in reports] == ended
     assert [report.done for report in reports] == [False] * (len(ended) - 1) + [True]
+
+
+@pytest.mark.parametrize(
+    "config", [DartsConfig(learning_rate=0.5), GdasConfig(learning_rate=0.5)], ids=["darts", "gdas"]
+)
+def test_figures_beside_averaged_weights_are_of_the_logits_that_are_told(config: Any) -> None:
+    class Mixing(type(config.updater(TEMPLATE))):  # type: ignore[misc]
+        def before_evaluation(self, network: Any) -> None:
+            super().before_evaluation(network)
+            self.judged = {name: rows.clone() for name, rows in network.logits.items()}
+
+    updater = Mixing(config, TEMPLATE.architecture)
+    (report,) = search(1, spec=with_recipe(ema=Ema(decay=0.9)), updater=updater)
+    told = _logits(report)
+    assert report.metrics["arch/entropy"] == entropy(told)
+    assert report.metrics["arch/skip_ratio"] == skip_ratio(TEMPLATE.architecture, told)
+    assert all(np.array_equal(rows.double().numpy(), told[name]) for name, rows in updater.judged.items())
 
 
 def test_deep_supervision_is_for_what_is_found() -> None:
