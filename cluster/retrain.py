@@ -34,12 +34,17 @@ def chosen(standing: Standing, trial_id: str | None) -> TrialRow:
         trial_id: The trial; None: the best.
 
     Raises:
-        SpecError: There is none.
+        SpecError: There is none, or it is a supernet.
     """
     if trial_id is not None:
         if trial_id not in standing.history.trials:
             raise unknown("trial", trial_id, standing.history.trials, "--trial")
-        return standing.history.trials[trial_id]
+        row = standing.history.trials[trial_id]
+        if row.mode == "supernet":
+            networks = [name for name, each in standing.history.trials.items() if each.mode != "supernet"]
+            allowed = ", ".join(networks) or "none yet"
+            raise SpecError("a supernet is no network to train from scratch", trial_id, allowed, "--trial")
+        return row
     if standing.best is None:
         raise SpecError("this search has no best trial yet", allowed="--trial ID", path="--trial")
     return standing.best

@@ -55,6 +55,7 @@ class Bilevel(Training):
                 self.network,
                 self.optimizer,
                 self._autocast_loss,
+                self.learner.loss,
                 batch,
                 self.learner.held_out,
                 progress,

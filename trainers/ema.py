@@ -9,19 +9,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from search_spaces.networks.supernet import LOGITS, Supernet
 from search_spaces.recipe import Ema
 from trainers.tricks.registry import implements
 
 
 @implements(Ema)
 class WeightAverage:
-    """The average of all floating-point weights and buffers of a network."""
+    """The average of all floating-point weights and buffers of a network; logits of a supernet stay what they are.
+
+    So a supernet is judged, and its architecture told, by the logits that it hands out.
+    """
 
     def __init__(self, spec: Ema, network: nn.Module) -> None:
         self.spec = spec
         self.updates = 0
         state = network.state_dict(keep_vars=True)
-        self._live = {name: value.detach() for name, value in state.items() if value.is_floating_point()}
+        own = {f"{LOGITS}{name}" for name in network.logits} if isinstance(network, Supernet) else set()
+        self._live = {
+            name: value.detach() for name, value in state.items() if value.is_floating_point() and name not in own
+        }
         self.average = {name: value.clone() for name, value in self._live.items()}
 
     @torch.no_grad()

@@ -83,6 +83,12 @@ class Phases:
         groups: list[dict[str, Any]] = self.phases[self.phase].param_groups
         return groups
 
+    @property
+    def state(self) -> dict[Any, Any]:
+        """What the optimizer in use keeps of each weight."""
+        state: dict[Any, Any] = self.phases[self.phase].state
+        return state
+
     def set_progress(self, fraction: float) -> None:
         """Goes over to the second optimizer when it is time to.
 

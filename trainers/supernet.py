@@ -17,6 +17,7 @@ class Moment:
         network: The supernet, in train mode, without gradients that anybody still needs.
         optimizer: Of its weights; groups have their rate, weight decay and momentum of now.
         loss: Takes a batch, returns its scalar loss and scalars by name, such as `accuracy`.
+        exact_loss: The same in float32, whatever the recipe's precision.
         batch: What the weights are about to learn from.
         held_out: Returns the next batch that the architecture learns from; each call takes one.
         progress: Share of training done, in [0, 1).
@@ -27,6 +28,7 @@ class Moment:
     network: Any
     optimizer: Any
     loss: Callable[[Any], tuple[Tensor, dict[str, Tensor]]]
+    exact_loss: Callable[[Any], tuple[Tensor, dict[str, Tensor]]]
     batch: Any
     held_out: Callable[[], Any]
     progress: float

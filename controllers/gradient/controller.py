@@ -21,7 +21,8 @@ class GradientConfig(SupernetConfig):
         beta1: Of Adam.
         beta2: Of Adam.
         weight_decay: Of Adam.
-        skip_limit: Share of plain skips among the decoded operations from which on the search counts as collapsed.
+        skip_limit: Share of skips among the decoded operations of the normal cell from which on the search counts as
+            collapsed.
         stop_when_collapsed: Whether the supernet's trial then ends.
 
     Paper: Liu et al., 2019, arXiv 1806.09055, section 3.1.1. The watch over skips: Liang et al., 2019, arXiv 1909.06035
@@ -40,7 +41,8 @@ class DartsConfig(GradientConfig):
     """Learns the logits by the softmax mixture of all operations.
 
     Args:
-        order: 1: the gradient of the validation loss with the weights as they are; 2: with the weights one step ahead.
+        order: 1: the gradient of the validation loss with the weights as they are; 2: with the weights one step
+            ahead, a step of SGD with momentum whatever the optimizer of the weights.
     """
 
     kind: Literal["darts"] = "darts"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
 import numpy as np
 
@@ -11,19 +12,27 @@ from search_spaces.relax import Logits, Relaxable
 
 SKIP = "skip"
 SKIPS, COLLAPSED = "arch/skip_ratio", "arch/collapsed"
-"""Metrics of a supernet: the share of skips, and 1 where it is more than may be."""
-COLLAPSE = "more of the operations found are skips: the search has collapsed"
+"""Metrics of a supernet: the share of skips, and 1 where it has reached the limit."""
+COLLAPSE = "so many operations of a cell are skips: the search has collapsed"
+UNWATCHED = "reduction"
+"""The cell whose skips do not count: those from its inputs are convolutions, and the published ones have many."""
 
 
 def skip_ratio(architecture: Relaxable, logits: Logits) -> float:
-    """Returns the share of skips among the operations that logits stand for.
+    """Returns the share of skips among the operations of a cell that logits stand for, of the cell with the most.
+
+    The reduction cell does not count.
 
     Args:
         architecture: Which decodes them.
         logits: As its layout says.
     """
-    operations = [value for value in architecture.decode(logits).values() if isinstance(value, str)]
-    return operations.count(SKIP) / len(operations)
+    cells: dict[str, list[str]] = defaultdict(list)
+    for path, value in architecture.decode(logits).items():
+        if isinstance(value, str):
+            cells[path.partition("/")[0]].append(value)
+    watched = (operations for name, operations in cells.items() if name != UNWATCHED)
+    return max((operations.count(SKIP) / len(operations) for operations in watched), default=0.0)
 
 
 def entropy(logits: Logits) -> float:

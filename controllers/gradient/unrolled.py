@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -22,14 +24,17 @@ def unrolled_gradient(
 ) -> tuple[Tensor, list[Tensor]]:
     """Returns the held-out loss one step of the weights ahead, and its gradient to the logits through that step.
 
-    The step is the optimizer's own as plain SGD with momentum: w' = w - xi (momentum * buffer + gradient + decay * w),
-    xi its rate of now. The weights are as they were when this returns.
+    The step is that of SGD with momentum, whatever the optimizer: w' = w - xi (momentum * buffer + gradient + decay *
+    w), xi its rate and decay its weight decay of now; one that keeps no momentum of this sort, such as Adam, adds none.
+    The weights are as they were when this returns. Both sides of the difference draw the same numbers from torch's
+    generators, such as masks of dropout: else they would differ by more than the weights.
 
     Args:
         optimizer: Of the weights.
         logits: Each takes gradients.
         held_out_loss: Computes the loss on held-out rows.
-        weight_loss: Computes the loss on the rows that the weights are about to learn from.
+        weight_loss: Computes the loss on the rows that the weights are about to learn from; the difference of two is
+            lost in less than float32.
         scale: Of the finite difference.
 
     Paper: Liu et al., 2019, arXiv 1806.09055, section 2.3, equations 6 to 8.
@@ -50,18 +55,31 @@ def unrolled_gradient(
     vector = [rate * part for rate, part in zip(rates, found[len(logits) :], strict=True)]
     norm = torch.stack([part.norm() for part in vector]).norm()
     step = scale / norm.clamp(min=1e-12)
-    sides = []
-    for sign in (1.0, -1.0):
+
+    def side(sign: float) -> tuple[Tensor, ...]:
         with torch.no_grad():
             for weight, old, part in zip(weights, before, vector, strict=True):
                 weight.copy_(old + sign * step * part)
-        sides.append(_grad(weight_loss(), logits))
+        return _grad(weight_loss(), logits)
+
+    with _drawn_again(weights[0].device):
+        above = side(1.0)
+    below = side(-1.0)
     with torch.no_grad():
         for weight, old in zip(weights, before, strict=True):
             weight.copy_(old)
     return loss.detach(), [
-        direct - (up - down) / (2 * step) for direct, up, down in zip(found[: len(logits)], *sides, strict=True)
+        direct - (up - down) / (2 * step) for direct, up, down in zip(found[: len(logits)], above, below, strict=True)
     ]
+
+
+def _drawn_again(device: torch.device) -> AbstractContextManager[None]:
+    """Returns a `with` behind which torch's generators stand where they stood before it, those of a device too."""
+    import torch
+
+    if device.type == "cpu":
+        return torch.random.fork_rng([])
+    return torch.random.fork_rng([device], device_type=device.type)
 
 
 def _planned(optimizer: Any) -> tuple[list[Tensor], list[Tensor], list[float]]:

@@ -33,6 +33,9 @@ class Moment(Protocol):
     def loss(self, batch: Any) -> tuple[Tensor, Any]:
         """Return the loss of a batch, and figures."""
 
+    def exact_loss(self, batch: Any) -> tuple[Tensor, Any]:
+        """Return the same, in float32 at least."""
+
     def held_out(self) -> Any:
         """Return the next held-out batch."""
 
@@ -108,7 +111,7 @@ class GradientUpdater:
 
         logits = self._numbers()
         skips = skip_ratio(self.architecture, logits)
-        collapsed = skips > self.config.skip_limit
+        collapsed = skips >= self.config.skip_limit
         found = {"arch/entropy": entropy(logits), SKIPS: skips, COLLAPSED: float(collapsed)}
         if self._losses:
             found["arch/loss"] = torch.stack(self._losses).double().mean().item()
@@ -158,7 +161,7 @@ class DartsUpdater(GradientUpdater):
             return super()._gradient(moment)
         held_out = moment.held_out()
         return unrolled_gradient(
-            moment.optimizer, self.logits, lambda: moment.loss(held_out)[0], lambda: moment.loss(moment.batch)[0]
+            moment.optimizer, self.logits, lambda: moment.loss(held_out)[0], lambda: moment.exact_loss(moment.batch)[0]
         )
 
 

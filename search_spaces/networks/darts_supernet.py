@@ -60,7 +60,7 @@ class RelaxedCell(nn.Module):
         """
         maps: list[Any] = [_Source(self, source, x) for source, x in enumerate(self.inputs(before, last))]
         start = 0
-        fast = self.training and maps[0].x.dtype in _EXACT and not torch.is_autocast_enabled(before.device.type)
+        fast = self.training and self._has_figures(maps[0].x) and not torch.is_autocast_enabled(before.device.type)
         for node in range(self.count):
             used = [
                 (source, edge, k)
@@ -75,6 +75,11 @@ class RelaxedCell(nn.Module):
             maps.append(_Source(self, node + 2, total))
             start += node + 2
         return torch.cat([source.x for source in maps[2:]], dim=1)
+
+    def _has_figures(self, x: Tensor) -> bool:
+        """Whether what `mixed` sums has exact figures: a single value a channel has no variance."""
+        height, width = (-(-size // self.strides[0]) for size in x.shape[2:])
+        return x.dtype in _EXACT and x.shape[0] * height * width > 1
 
     def _nothing(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x[:, :, :: self.strides[0], :: self.strides[0]])

@@ -18,7 +18,7 @@ def mixed(weights: Tensor, maps: Sequence[Tensor], norms: Sequence[nn.BatchNorm2
 
     Args:
         weights: (K,).
-        maps: K maps (N, C, H, W).
+        maps: K maps (N, C, H, W), of more than one value a channel.
         norms: Their batch norms without scale and shift, whose running figures are brought up to date; None: the map
             is taken as it is.
     """

@@ -155,12 +155,9 @@ def _shared(spec: type[Recipe], epochs: int, transfer: TransferData, accuracy: b
     }
 
 
-def _images(
-    spec: type[Recipe], epochs: int, transfer: TransferData, splits: bool, accuracy: bool = False
-) -> dict[str, Any]:
-    """The choices of all tasks on images; arguments as above, and whether rows are held back for an architecture."""
+def _images(spec: type[Recipe], epochs: int, transfer: TransferData, accuracy: bool = False) -> dict[str, Any]:
+    """The choices of all tasks on images; arguments as above."""
     return _shared(spec, epochs, transfer, accuracy) | {
-        "splits": _maybe(SeparateSplits) if splits else None,
         "batch_norm": _maybe(BatchNorm),
         "drop_path": _maybe(DropPath),
         "normalize": varied(Normalize),
@@ -216,11 +213,11 @@ def recipe_classification(
         gates: Whether the network leaves out units, whose gates then have a price.
         teacher: A network to learn from: an earlier run, or one that is trained first; None: no distillation.
         transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
-        splits: Whether the network has weights of an architecture, for which rows are held back.
+        splits: Whether a supernet is trained, whose rows are shared between its weights and its architecture.
     """
     kinds = (SoftDistillation, PairwiseDistillation) if maps else (SoftDistillation,)
     return ClassificationRecipe(
-        **_images(ClassificationRecipe, epochs, transfer, splits, accuracy=True),
+        **_images(ClassificationRecipe, epochs, transfer, accuracy=True),
         distillation=_taught(teacher, *kinds),
         ensemble=_asked(teacher),
         mix=_maybe(Mixup, Ricap),
@@ -228,6 +225,7 @@ def recipe_classification(
         margin=_maybe(ArcFace, AngularSoftmax),
         deep_supervision=_maybe(DeepSupervision) if aux else None,
         gates=_maybe(TargetRate, SkipPenalty) if gates else None,
+        splits=_maybe(SeparateSplits) if splits else None,
     )
 
 
@@ -238,7 +236,6 @@ def recipe_segmentation(
     edges: bool = True,
     teacher: TeacherData = None,
     transfer: TransferData = None,
-    splits: bool = False,
 ) -> SegmentationRecipe:
     """Returns the default recipe space of segmentation.
 
@@ -248,10 +245,9 @@ def recipe_segmentation(
         edges: Whether the network predicts edges, which the edge and dual-task losses need.
         teacher: A network to learn from: an earlier run, or one that is trained first; None: no distillation.
         transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
-        splits: Whether the network has weights of an architecture, for which rows are held back.
     """
     return SegmentationRecipe(
-        **_images(SegmentationRecipe, epochs, transfer, splits),
+        **_images(SegmentationRecipe, epochs, transfer),
         distillation=_taught(teacher, SoftDistillation, PairwiseDistillation, HolisticDistillation),
         ensemble=_asked(teacher),
         loss=_maybe(Focal, BoundaryFocal),
@@ -263,18 +259,17 @@ def recipe_segmentation(
 
 
 @preset("recipe-detection")
-def recipe_detection(epochs: int = 8, transfer: TransferData = None, splits: bool = False) -> DetectionRecipe:
+def recipe_detection(epochs: int = 8, transfer: TransferData = None) -> DetectionRecipe:
     """Returns the default recipe space of detection.
 
     Args:
         epochs: That trials run for; what is measured in epochs varies up to a part of them.
         transfer: `path`, the folder `best/` of an earlier run, whose weights a trial may start from.
-        splits: Whether the network has weights of an architecture, for which rows are held back.
     """
     soft = {form: varied(SoftNms, form=form, **fixed) for form, fixed in _UNREAD.items()}
     suppressions = {"hard_nms": varied(HardNms)} | {f"soft_nms_{form}": spec for form, spec in soft.items()}
     return DetectionRecipe(
-        **_images(DetectionRecipe, epochs, transfer, splits)
+        **_images(DetectionRecipe, epochs, transfer)
         | {"balance": _maybe(BalanceClasses, OversampleSmall), "crop": _maybe(Crop, ResizedCrop, IouCrop)},
         copy_paste=_maybe(CopyPaste),
         zoom_out=_maybe(ZoomOut),

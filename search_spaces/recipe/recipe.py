@@ -127,7 +127,6 @@ class ImageRecipe(Recipe):
     balance: Hole[Balance | None] = None
     batch_norm: Hole[BatchNorm | None] = None
     drop_path: Hole[DropPath | None] = None
-    splits: Hole[SeparateSplits | None] = None
 
     crop: Hole[Cropping | None] = None
     flip: Hole[Flip | None] = None
@@ -153,6 +152,8 @@ class ClassificationRecipe(ImageRecipe):
     deep_supervision: Hole[DeepSupervision | None] = None
     gates: Hole[GateLoss | None] = None
     """What open gates of a network of dynamic depth cost; without gates it is not used."""
+    splits: Hole[SeparateSplits | None] = None
+    """Which rows a supernet's weights learn from, and which its architecture; None: halves. Others learn from all."""
     prediction: Hole[Prediction | None] = None
     ensemble: Hole[Ensemble | None] = None
 

@@ -1,15 +1,21 @@
 """A retrain is a run of its own: what it takes over, what may be changed, resume, final test, MLflow."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from cluster.config import load
+from cluster.history import History, TrialRow
 from cluster.retrain import chosen, retrain_config, retrains
 from cluster.runs import Run
 from cluster.search import Search
+from search_spaces.candidate import Candidate
 from search_spaces.domains import Float, Integer
 from search_spaces.errors import SpecError
 from tests.cluster import searches, stores, trained
@@ -114,6 +120,38 @@ def test_what_cannot_be_retrained_is_refused(tmp_path: Path) -> None:
     empty = run(make(tmp_path, name="none", constraints=[{"metric": "width", "min": 5}]))
     with pytest.raises(SpecError, match="--trial: this search has no best trial yet"):
         empty.retrain()
+
+
+def test_the_winner_of_the_nasnet_example_is_trained_as_its_header_says(tmp_path: Path) -> None:
+    file = Path(__file__).parents[2] / "examples" / "cifar10-nasnet.yaml"
+    header = file.read_text(encoding="utf-8").partition("\nname:")[0].replace("\\\n#", "")
+    (command,) = [line for line in header.splitlines() if "deepspace retrain" in line]
+    words = shlex.split(command)
+    sets = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    config = load(file)
+    space = config.make_space()
+    row = TrialRow("t000000", space.sample(np.random.default_rng(0)), 0, 1, "train")
+    made = retrain_config(config, space, row, sets, tmp_path)
+    spec = made.make_space().template
+    recipe, network = spec.recipe, spec.architecture
+    assert (network.repeats, network.filters, network.aux, made.budget.epochs) == (6, 32, True, 600)
+    assert (recipe.drop_path.rate, recipe.deep_supervision.weight) == (0.4, 0.4)
+    assert (recipe.batch_size, recipe.clip.norm) == (32, 5.0)
+    made.task.refuse(spec, ((3, 32, 32), 10))
+
+
+def test_a_supernet_is_refused() -> None:
+    history = History()
+    modes = ("supernet", "train", "train", "supernet")
+    history.trials |= {
+        name: TrialRow(name, Candidate({}), 0, 1, mode) for i, mode in enumerate(modes) if (name := f"t{i:06}")
+    }
+    standing: Any = SimpleNamespace(history=history)
+    assert chosen(standing, "t000001").mode == "train"
+    with pytest.raises(SpecError) as refused:
+        chosen(standing, "t000003")
+    expected = "--trial: a supernet is no network to train from scratch; got 't000003'; allowed t000001, t000002"
+    assert str(refused.value) == expected
 
 
 @pytest.mark.slow

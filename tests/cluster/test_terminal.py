@@ -65,5 +65,5 @@ def test_a_supernet_that_collapses_is_told_of_while_it_trains(tmp_path: Path) ->
     for step in (2, 3):
         samples.report(journal, 0, step, **{"arch/skip_ratio": 0.625, "arch/collapsed": 1.0})
         live.update()
-    expected = "t000000: arch/skip_ratio 0.625: more of the operations found are skips: the search has collapsed"
+    expected = "t000000: arch/skip_ratio 0.625: so many operations of a cell are skips: the search has collapsed"
     assert out.getvalue().splitlines() == [expected]

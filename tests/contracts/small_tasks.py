@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from controllers.gradient.controller import DartsConfig
+from search_spaces.architectures.darts import darts
 from search_spaces.architectures.recurrent import Recurrent
 from search_spaces.architectures.resnet import Resnet
 from search_spaces.architectures.segmenter import Segmenter
@@ -76,6 +78,14 @@ class SmallTask:
     def run(self, spec: Any, fidelity: int, **context: Any) -> list[Report]:
         trial = TrialContext("t000001", **{"seed": 5, "fidelity": fidelity, **context})
         return list(self.task.run(spec, trial, _opened(self.open)))
+
+
+class SupernetTask(SmallTask):
+    """One that trains the supernet of its architecture, by first-order DARTS."""
+
+    def run(self, spec: Any, fidelity: int, **context: Any) -> list[Report]:
+        updater = DartsConfig(learning_rate=0.02).updater(spec)
+        return super().run(spec, fidelity, **{"mode": "supernet", "updater": updater, **context})
 
 
 @functools.cache
@@ -164,6 +174,7 @@ class SupervisedNetwork(nn.Module):
 NETWORKS: dict[tuple[str, str], Spec] = {
     ("pairwise_distillation", "classification"): Resnet(depths=(1,), widths=(6,), stem="cifar"),
     ("deep_supervision", "classification"): Supervised(),
+    ("separate_splits", "classification"): darts(layers=3, channels=2, nodes=1),
     ("target_rate", "classification"): Resnet(depths=(2,), widths=(6,), stem="cifar", gate=AdaptiveGate()),
     ("skip_penalty", "classification"): Resnet(depths=(2,), widths=(6,), stem="cifar", gate=AdaptiveGate()),
     ("dropout", "detection"): detectors.network(detectors.TWO),
@@ -175,4 +186,5 @@ NETWORKS: dict[tuple[str, str], Spec] = {
 def small_task(task: str, trick: type[Trick]) -> SmallTask:
     """Returns a task with a network that has what a trick needs."""
     kind = str(trick.model_fields["kind"].default) if "kind" in trick.model_fields else ""
-    return replace(SMALL[task], architecture=NETWORKS.get((kind, task), SMALL[task].architecture))
+    made = replace(SMALL[task], architecture=NETWORKS.get((kind, task), SMALL[task].architecture))
+    return SupernetTask(**vars(made)) if kind == "separate_splits" else made

@@ -60,6 +60,7 @@ from search_spaces.recipe import (
     Ricap,
     Rotation,
     ScaleCompensation,
+    SeparateSplits,
     SkipPenalty,
     SoftDistillation,
     SoftNms,
@@ -97,6 +98,7 @@ NEUTRAL: list[tuple[Trick, dict[str, Any]]] = [
     (Cutout(length=0.0), {}),
     (Staged(epochs=0.0), {}),
     (EasyFirst(epochs=0.0), {}),
+    (SeparateSplits(start=0.0), {}),
     (BalanceClasses(power=0.0), {}),
     (OversampleSmall(ratio=1.0), {}),
     (Mixup(until=0.0), {}),
@@ -151,7 +153,6 @@ NEVER = {
     "uncertainty_weighting": "its weights are learned",
     "balanced_sampling": "losses are averaged over what was drawn",
     "ensemble": "further networks have a say",
-    "separate_splits": "some rows are always held back",
     "weighted_nms": "even the mean of a single box is rounded",
 }
 # Sums come in another order where targets are probabilities, and where a loss has a further part.

@@ -19,11 +19,15 @@ TEMPLATE = Classifier(architecture=darts(layers=3, channels=2, nodes=1), recipe=
 
 
 def search(
-    fidelity: int = 2, config: GradientConfig | None = None, task: Classification | None = None, **context: Any
+    fidelity: int = 2,
+    config: GradientConfig | None = None,
+    task: Classification | None = None,
+    spec: Classifier = TEMPLATE,
+    **context: Any,
 ) -> list[Report]:
     """Runs a supernet's trial on squares, learning by the updater that the settings make."""
-    updater = (config or DartsConfig(learning_rate=0.02)).updater(TEMPLATE)
+    updater = (config or DartsConfig(learning_rate=0.02)).updater(spec)
     trial = TrialContext(
         "t000000", **{"seed": 3, "fidelity": fidelity, "mode": "supernet", "updater": updater, **context}
     )
-    return list((task or Classification()).run(TEMPLATE, trial, squares(80)))
+    return list((task or Classification()).run(spec, trial, squares(80)))

@@ -28,7 +28,6 @@ from trainers.tricks.batch import Batch
 from trainers.tricks.loss import loss_of, missing
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
-from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.classification import Classifier
@@ -69,7 +68,7 @@ class ClassificationLearner(Learner):
         recipe = spec.recipe
         data = normalized(recipe, data)
         self.network = self._built(spec, data).to(device)
-        rows = self._weight_rows(recipe, np.flatnonzero(data.parts == Part.TRAIN))
+        rows = self._weight_rows(np.flatnonzero(data.parts == Part.TRAIN))
         self._train = Images(data, rows, device, recipe.channels_last)
         self._val = Images(data, np.flatnonzero(data.parts == Part.VAL), device, recipe.channels_last)
         self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)
@@ -89,8 +88,8 @@ class ClassificationLearner(Learner):
     def _built(self, spec: Classifier, data: ImageSet) -> nn.Module:
         return spec.architecture.build(data.input_shape, len(data.classes))
 
-    def _weight_rows(self, recipe: ClassificationRecipe, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return weight_rows(recipe, rows)
+    def _weight_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows
 
     def _depth_of(self, spec: Classifier, data: ImageSet) -> Depth | None:
         return Depth(spec.architecture, data.input_shape, len(data.classes))

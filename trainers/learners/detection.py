@@ -24,7 +24,6 @@ from trainers.tricks.augment import Changes, normalized
 from trainers.tricks.batch import Batch
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
-from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.detection import DetectionModel
@@ -86,7 +85,7 @@ class DetectionLearner(Learner):
         recipe = spec.recipe
         data = normalized(recipe, data)
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = weight_rows(recipe, data.rows(Part.TRAIN))
+        rows = data.rows(Part.TRAIN)
         # Which object a pixel shows is of use to copies of objects, and to heads that learn it.
         learned = _shown(spec, data)
         shown = learned or recipe.copy_paste is not None

@@ -27,7 +27,6 @@ from trainers.tricks.batch import Batch
 from trainers.tricks.loss import loss_of, missing
 from trainers.tricks.registry import implementation
 from trainers.tricks.sampling import make_sampler, rows_of
-from trainers.tricks.splits import weight_rows
 
 if TYPE_CHECKING:
     from trainers.tasks.segmentation import SegmentationModel
@@ -77,7 +76,7 @@ class SegmentationLearner(Learner):
         data = normalized(recipe, data)
         self._classes = data.classes
         self.network = spec.architecture.build(data.input_shape, len(data.classes)).to(device)
-        rows = weight_rows(recipe, data.rows(Part.TRAIN))
+        rows = data.rows(Part.TRAIN)
         self._train = MaskedImages(data, rows, device, recipe.channels_last)
         self._val = MaskedImages(data, data.rows(Part.VAL), device, recipe.channels_last)
         self.sampler = make_sampler(recipe, functools.partial(rows_of, data, rows), len(rows), seed, device)

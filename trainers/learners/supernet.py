@@ -31,6 +31,8 @@ HALVES = SeparateSplits(share=0.5, start=0.0)
 class SupernetLearner(ClassificationLearner):
     """Trains the supernet of a template; arguments as those of `ClassificationLearner`.
 
+    A supernet has no auxiliary heads: deep supervision is for the networks that are found.
+
     Attributes:
         splits: Which rows are whose, and from when on the architecture learns.
     """
@@ -38,6 +40,7 @@ class SupernetLearner(ClassificationLearner):
     def __init__(self, spec: Classifier, data: ImageSet, seed: int, device: str, common: Common = ALONE) -> None:
         self.splits: Splits = splits_of(spec.recipe, data)
         super().__init__(spec, data, seed, device, common)
+        self._supervise = None
         rows, recipe = self.splits.architecture, spec.recipe
         self._held_out = Images(normalized(recipe, data), rows, device, recipe.channels_last)
         # Another order than that of the weights' rows: the seed's own stream begins with the same draws.
@@ -49,7 +52,7 @@ class SupernetLearner(ClassificationLearner):
         assert isinstance(spec.architecture, Relaxable)
         return spec.architecture.relax(data.input_shape, len(data.classes))
 
-    def _weight_rows(self, recipe: ClassificationRecipe, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _weight_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.splits.weights
 
     def _depth_of(self, spec: Classifier, data: ImageSet) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.recipe import ImageRecipe, SeparateSplits
+from search_spaces.recipe import SeparateSplits
 from trainers.data.splits import architecture_learns, halves
-from trainers.tricks.registry import implementation, implements
+from trainers.tricks.registry import implements
 
 
 @implements(SeparateSplits)
@@ -39,11 +39,3 @@ class Splits:
             progress: Share of training done.
         """
         return architecture_learns(progress, self.spec.start)
-
-
-def weight_rows(recipe: ImageRecipe, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns those of the training rows that weights learn from: all, unless the recipe says otherwise."""
-    if recipe.splits is None:
-        return rows
-    found: NDArray[np.int64] = implementation(recipe.splits)(rows).weights
-    return found

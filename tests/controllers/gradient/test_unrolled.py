@@ -69,3 +69,36 @@ def test_a_smaller_difference_is_nearer_and_rates_of_groups_count():
         _, found = unrolled_gradient(optimizer, logits, lambda: loss(weights, 1), lambda: loss(weights, 0), scale)
         errors.append((torch.cat([g.reshape(-1) for g in found]) - exact).norm().item())
     assert errors[0] > errors[1] > errors[2] and errors[2] < 1e-5
+
+
+def test_both_sides_of_the_difference_draw_the_same_numbers_once():
+    weights, logits, loss = _problem()
+    drawn = []
+
+    def masked(part):
+        drawn.append(torch.rand(3))
+        return loss(weights, part)
+
+    optimizer = _optimizer(weights, loss, 1)
+    torch.manual_seed(5)
+    unrolled_gradient(optimizer, logits, lambda: masked(1), lambda: masked(0))
+    ahead, held_out, above, below = drawn
+    after = torch.rand(3)
+    torch.manual_seed(5)
+    assert all(torch.equal(torch.rand(3), expected) for expected in (ahead, held_out, above, after))
+    assert torch.equal(above, below)
+
+
+def test_dropout_does_not_drown_the_difference():
+    weights, logits, loss = _problem()
+
+    def masked(part):
+        kept = torch.nn.functional.dropout(torch.ones(3, 4, dtype=torch.float64), 0.5)
+        return loss([weights[0] * kept, weights[1]], part)
+
+    optimizer = _optimizer(weights, loss, 1)
+    found = []
+    for _ in range(20):
+        _, gradients = unrolled_gradient(optimizer, logits, lambda: masked(1), lambda: masked(0), 1e-6)
+        found.append(torch.cat([gradient.reshape(-1) for gradient in gradients]).norm().item())
+    assert max(found) < 1.0

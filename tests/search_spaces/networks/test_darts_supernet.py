@@ -53,6 +53,19 @@ def test_the_fast_way_is_taken_in_training_alone(monkeypatch):
         network.train()(images)
 
 
+@pytest.mark.parametrize("size", [4, 3])
+def test_one_value_a_channel_leaves_running_figures_as_they_are(size, monkeypatch):
+    network, images = _network(size), torch.randn(1, 3, size, size, dtype=torch.float64)
+    other = copy.deepcopy(network)
+    before = copy.deepcopy(dict(network.named_buffers()))
+    out, _, buffers = _run(network, images, False, monkeypatch)
+    wanted, _, figures = _run(other, images, True, monkeypatch)
+    assert torch.allclose(out, wanted, rtol=1e-10)
+    assert all(torch.allclose(value, figures[name]) for name, value in buffers.items() if "num_batches" not in name)
+    last = [name for name in buffers if name.startswith("cells.3.edges") and "running_var" in name]
+    assert last and all(torch.equal(buffers[name], before[name]) for name in last)
+
+
 def test_options_of_weight_zero_are_not_computed():
     network, images = _network(), torch.randn(4, 3, 8, 8, dtype=torch.float64)
     called = []

@@ -30,8 +30,8 @@ RECIPES: dict[str, type[Recipe]] = {
 RUN = {"teacher": {"kind": "run", "path": "runs/a/best"}, "transfer": {"path": "runs/b/best"}}
 EVERYTHING: dict[str, dict[str, Any]] = {
     "classification": {"aux": True, "maps": True, "gates": True, "splits": True, **RUN},
-    "segmentation": {"splits": True, **RUN},
-    "detection": {"splits": True, "transfer": RUN["transfer"]},
+    "segmentation": RUN,
+    "detection": {"transfer": RUN["transfer"]},
     "language": RUN,
 }
 # Fields with a range that a preset sets otherwise, and why.

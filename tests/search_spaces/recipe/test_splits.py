@@ -1,7 +1,14 @@
 import pytest
 
 from search_spaces.errors import SpecError
-from search_spaces.recipe import ClassificationRecipe, LanguageRecipe, SeparateSplits
+from search_spaces.recipe import (
+    ClassificationRecipe,
+    DetectionRecipe,
+    LanguageRecipe,
+    Recipe,
+    SegmentationRecipe,
+    SeparateSplits,
+)
 
 
 def test_l15_halves_from_the_middle_of_training_on_are_the_default() -> None:
@@ -16,6 +23,7 @@ def test_l15_a_split_that_leaves_nothing_is_refused(wrong: dict[str, float]) -> 
         SeparateSplits.from_data({"kind": "separate_splits", **wrong})
 
 
-def test_l15_a_text_has_no_rows_to_split() -> None:
-    with pytest.raises(SpecError, match="splits is for classification, segmentation, detection; got it in language"):
-        LanguageRecipe.from_data({"splits": {"kind": "separate_splits"}})
+@pytest.mark.parametrize("recipe", [SegmentationRecipe, DetectionRecipe, LanguageRecipe])
+def test_l15_tasks_without_supernets_have_no_rows_to_split(recipe: type[Recipe]) -> None:
+    with pytest.raises(SpecError, match="splits is for classification; got it in"):
+        recipe.from_data({"splits": {"kind": "separate_splits"}})

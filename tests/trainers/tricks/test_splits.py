@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 
-from search_spaces.recipe import ClassificationRecipe, SeparateSplits
+from search_spaces.recipe import SeparateSplits
 from tests.trainers.examples import classifier, squares
+from tests.trainers.supernets import RECIPE, TEMPLATE
 from trainers.data.splits import Part
 from trainers.determinism import Generators
 from trainers.learners.classification import ClassificationLearner
+from trainers.learners.supernet import SupernetLearner
+from trainers.tasks.classification import Classifier
 from trainers.tricks.registry import implementation
-from trainers.tricks.splits import weight_rows
 
 ROWS = np.arange(0, 3000, 3)
 
@@ -25,16 +27,18 @@ def test_l15_the_architecture_stands_still_before_its_start() -> None:
     assert implementation(SeparateSplits(start=0.0))(ROWS).architecture_learns(0.0)
 
 
-def test_l15_weights_learn_from_their_part_of_the_training_rows_alone() -> None:
-    data, recipe = squares(), ClassificationRecipe(splits=SeparateSplits(share=0.6))
+def test_l15_weights_of_a_supernet_learn_from_their_part_alone_and_other_networks_from_all() -> None:
+    data, splits = squares(), SeparateSplits(share=0.6)
     train = np.flatnonzero(data.parts == Part.TRAIN)
-    rows = weight_rows(recipe, train)
+    rows = implementation(splits)(train).weights
     assert 0 < len(rows) < len(train) and set(rows) <= set(train)
+    spec = Classifier(architecture=TEMPLATE.architecture, recipe=RECIPE.model_copy(update={"splits": splits}))
     with Generators(0):
-        learner = ClassificationLearner(classifier(splits=recipe.splits), data, 5, "cpu")
-        plain = ClassificationLearner(classifier(), data, 5, "cpu")
-    assert learner._train.labels.tolist() == data.labels[rows].tolist()
-    assert len(plain._train) == len(train) and len(learner._val) == len(plain._val)
+        supernet = SupernetLearner(spec, data, 5, "cpu")
+        plain = ClassificationLearner(classifier(splits=splits), data, 5, "cpu")
+    assert supernet._train.labels.tolist() == data.labels[rows].tolist()
+    assert plain._train.labels.tolist() == data.labels[train].tolist()
+    assert len(supernet._val) == len(plain._val)
 
 
 def test_l15_an_empty_part_is_refused() -> None:
