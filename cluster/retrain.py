@@ -18,7 +18,7 @@ from cluster.runs import SEARCH, Run
 from cluster.standing import Standing
 from cluster.storage import Storage
 from controllers.retrain import RetrainConfig
-from search_spaces.errors import SpecError, unknown
+from search_spaces.errors import SpecError, listed, unknown
 from search_spaces.space import Space
 from search_spaces.spec import first_hole, plain
 from trainers.tasks.base import Task
@@ -42,8 +42,8 @@ def chosen(standing: Standing, trial_id: str | None) -> TrialRow:
         row = standing.history.trials[trial_id]
         if row.mode == "supernet":
             networks = [name for name, each in standing.history.trials.items() if each.mode != "supernet"]
-            allowed = ", ".join(networks) or "none yet"
-            raise SpecError("a supernet is no network to train from scratch", trial_id, allowed, "--trial")
+            rule = "a supernet is no network to train from scratch"
+            raise SpecError(rule, trial_id, listed(networks), "--trial")
         return row
     if standing.best is None:
         raise SpecError("this search has no best trial yet", allowed="--trial ID", path="--trial")

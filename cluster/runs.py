@@ -16,7 +16,7 @@ from typing import Any
 from cluster.config import NAME, SearchConfig, from_text, in_file, to_text
 from cluster.standing import Standing
 from cluster.storage import Storage
-from search_spaces.errors import SpecError
+from search_spaces.errors import SpecError, listed
 
 SEARCH = "search.yaml"
 ENVIRONMENT = "environment.json"
@@ -131,8 +131,7 @@ def _written(config: SearchConfig) -> SearchConfig:
 
 def _names(runs: Storage) -> str:
     names = [name for name in runs.list() if runs.exists(f"{name}/{SEARCH}")]
-    more = f", and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return (", ".join(names[:NAMES_SHOWN]) + more) if names else "none: there is no search here; see --storage"
+    return listed(names, NAMES_SHOWN) if names else "none: there is no search here; see --storage"
 
 
 def environment() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _MISSING: Any = object()
@@ -60,4 +60,10 @@ def unknown(what: str, name: object, known: Iterable[str], path: str = "") -> Sp
     names = sorted(known)
     close = nearest(str(name), names)
     rule = f"unknown {what}" + (f", did you mean {close!r}?" if close else "")
-    return SpecError(rule, name, ", ".join(names) or "none", path)
+    return SpecError(rule, name, listed(names), path)
+
+
+def listed(names: Sequence[str], most: int = 60) -> str:
+    """Returns names as part of a line, the first of them where there are more than `most`."""
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more or "none"

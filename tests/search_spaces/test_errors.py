@@ -1,6 +1,6 @@
 """The one-line error."""
 
-from search_spaces.errors import SpecError, join, nearest, unknown
+from search_spaces.errors import SpecError, join, listed, nearest, unknown
 
 
 def test_text_holds_path_rule_value_and_way_out():
@@ -24,3 +24,14 @@ def test_nearest_known_name():
     assert nearest("zzz", ["random"]) is None
     text = str(unknown("block", "se2", ["se", "eca"]))
     assert text == "unknown block, did you mean 'se'?; got 'se2'; allowed eca, se"
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    names = [f"t{i:06d}" for i in range(100)]
+    assert listed(names).startswith("t000000, ") and listed(names).endswith("t000059, and 40 more")
+    assert (listed(names[:2]), listed([]), listed(names[:3], 2)) == (
+        "t000000, t000001",
+        "none",
+        "t000000, t000001, and 1 more",
+    )
+    assert len(str(unknown("trial", "t9", names))) < 1000
