@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cluster.config import SearchConfig
+from search_spaces.errors import SpecError
 
 SUFFIX = "-control"
+
+
+def refuse_other(found: SearchConfig, wanted: SearchConfig) -> None:
+    """Refuses a run that has the name of a control, and is another search.
+
+    Args:
+        found: The run.
+        wanted: The control; budget, tracking and places may differ.
+
+    Raises:
+        SpecError: It is another one.
+    """
+    compared = [name for name in SearchConfig.model_fields if name not in ("budget", "tracking", "storage", "task")]
+    differs = [name for name in compared if getattr(found, name) != getattr(wanted, name)]
+    differs += [] if _task(found) == _task(wanted) or None in (_task(found), _task(wanted)) else ["task"]
+    if differs:
+        rule = f"the name of the control is taken by another search, whose {', '.join(differs)} differ"
+        raise SpecError(rule, found.name, "another --name, or that run moved away", "control")
+
+
+def _task(config: SearchConfig) -> dict[str, Any] | None:
+    """The task as plain data; None: it is a function given in Python."""
+    return None if callable(config.task.__dict__.get("target")) else config.task.to_data()
 
 
 def control_config(config: SearchConfig) -> SearchConfig | None:

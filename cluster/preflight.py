@@ -85,7 +85,7 @@ def check_controller(config: SearchConfig, space: Space) -> Controller[Any]:
         )
     except SpecError as error:
         decision = error.path in {point.path for point in space.points()}
-        raise (error.at("space") if decision else error) from None
+        raise (error.at("space") if decision else error if error.path else error.at("controller")) from None
 
 
 def check_candidates(space: Space) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cluster.config import SearchConfig, in_file, load, placed
-from cluster.control import control_config
+from cluster.control import control_config, refuse_other
 from cluster.history import TrialRow
 from cluster.journal import headers
 from cluster.lock import alive, refuse_second
@@ -24,7 +24,7 @@ from cluster.standing import Standing
 from cluster.storage import Storage, StorageError
 from cluster.upkeep import STOP_FILE
 from search_spaces.candidate import Candidate
-from search_spaces.errors import SpecError
+from search_spaces.errors import SpecError, join
 from search_spaces.space import Space
 from search_spaces.spec import plain
 
@@ -148,6 +148,7 @@ class Search:
             self._run = run = Run.claim(resolved, self._exact)
             self.config = run.config
             try:
+                self.control()  # a run of its name that is none of this search is refused before the first trial
                 return self._drive(space, opened, address, progress, executor)
             except SpecError:
                 # Refused after all, before its first record: the name is free again.
@@ -173,6 +174,7 @@ class Search:
         space, opened = self._checked(own_ray=executor == "tune" and address is None)
         with self._told_with_file():
             run.storage.ensure_writable()
+            self.control()
             run.save()
             return self._drive(space, opened, address, progress, executor)
 
@@ -198,6 +200,7 @@ class Search:
             return None
         if Storage.open(config.storage).exists(f"{config.name}/{SEARCH}"):
             found = Search.open(config.name, config.storage)
+            refuse_other(found.config, config)
             found.config = found.run_folder.config = found.config.model_copy(
                 update={"budget": config.budget, "tracking": config.tracking}
             )
@@ -284,8 +287,7 @@ class Search:
         with self._told_with_file():
             check_here(self.config.resources, own_ray)
             check_controller(self.config, self.space)
-            if (control := control_config(self.config)) is not None:
-                check_controller(control, self.space)
+            self._check_control()
             if self.config.tracking is not None:
                 check_store(self.config.tracking.uri)
             opened = Opened(self.config, self.space)
@@ -295,6 +297,20 @@ class Search:
                 field = error.path.split("/")[0] in type(self.config.task).model_fields
                 raise (error.at("task") if field else error) from None
             return self.space, opened
+
+    def _check_control(self) -> None:
+        """Refuses a control that cannot search the space, before anything runs."""
+        config = control_config(self.config)
+        if config is None:
+            return
+        try:
+            check_controller(config, self.space)
+        except SpecError as error:
+            moved = error.path.removeprefix("controller").lstrip("/") if error.path.startswith("controller") else None
+            allowed = (error.allowed or "").replace("controller/", "control/") or None
+            got = {"got": error.got} if error.has_got else {}
+            path = error.path if moved is None and error.path else join("control", moved or "")
+            raise SpecError(error.rule, allowed=allowed, path=path, **got) from None
 
     @contextmanager
     def _told_with_file(self) -> Iterator[None]:

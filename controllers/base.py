@@ -106,7 +106,7 @@ class Controller(ABC, Generic[C]):
             raise SpecError("each candidate is evaluated at least once", repeats, ">= 1", "repeats")
         self.kind: str = config.to_data()["kind"]
         refuse_objectives(self.kind, self.supports, self.objectives, pruner is not None)
-        refuse_domains(self.kind, self.supports, space, getattr(config, "bins", None))
+        refuse_domains(self.kind, self.supports, space, config)
         self.rng = make_generator(seed, "controller")
         self._pruner = None if pruner is None else make_pruner(pruner, fidelity)
         self._warmup = None if warm_start is None else Warmup(warm_start, space, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from controllers.objective import Objective
 from search_spaces.errors import SpecError
@@ -33,21 +34,21 @@ def refuse_objectives(name: str, supports: frozenset[str], objectives: Sequence[
         raise SpecError("a pruner judges one objective", len(objectives), "1, or no pruner", "pruner")
 
 
-def refuse_domains(name: str, supports: frozenset[str], space: Space, bins: int | None) -> None:
+def refuse_domains(name: str, supports: frozenset[str], space: Space, config: Any) -> None:
     """Refuses the first decision that a controller cannot handle.
 
     Args:
         name: Kind of the controller.
         supports: What it can handle.
         space: Where it chooses.
-        bins: Number of bins that a continuous domain is seen as, if it is.
+        config: Its settings; `bins` are those that a continuous domain is seen as, if it is.
 
     Raises:
         SpecError: A domain is continuous; the path says which.
     """
-    if CONTINUOUS in supports or bins is not None:
+    if CONTINUOUS in supports or getattr(config, "bins", None) is not None:
         return
+    ways = "a finite domain, or controller/bins" if hasattr(config, "bins") else "a finite domain"
     for point in space.points():
         if not point.domain.finite:
-            rule, allowed = f"controller {name!r} takes finite domains", "a finite domain, or controller/bins"
-            raise SpecError(rule, point.domain.describe(), allowed, point.path)
+            raise SpecError(f"controller {name!r} takes finite domains", point.domain.describe(), ways, point.path)

@@ -66,6 +66,34 @@ def test_both_are_shown_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "controller" not in capsys.readouterr().out
 
 
+def test_a_run_of_its_name_that_is_another_search_is_refused_before_the_first_trial(tmp_path: Path) -> None:
+    run(make(tmp_path, name="parabola-control", seed=9))
+    kept = Search.open("parabola-control", tmp_path / "runs").run_folder.text()
+    with pytest.raises(
+        SpecError, match="control: the name of the control is taken by another search, whose seed differ"
+    ):
+        run(make(tmp_path, controller=EVOLUTION, control={"kind": "random"}))
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["parabola-control"]
+    assert Search.open("parabola-control", tmp_path / "runs").run_folder.text() == kept
+
+
+@pytest.mark.parametrize(
+    ("control", "message"),
+    [
+        (
+            {"kind": "uniform"},
+            "space/x: controller 'uniform' takes finite domains; .* allowed a finite domain, or control/bins",
+        ),
+        ({"kind": "reinforce", "bins": 3, "grow_start": 3}, "control/grow_start: nothing grows"),
+    ],
+)
+def test_what_is_wrong_with_a_control_is_said_of_the_control(
+    control: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match=f"^{message}"):
+        run(make(tmp_path, control=control))
+
+
 def test_a_control_that_cannot_search_the_space_is_refused_before_the_search(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="reinforce"):
         run(make(tmp_path, control={"kind": "reinforce"}))

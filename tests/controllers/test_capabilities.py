@@ -1,5 +1,7 @@
 """What a controller cannot handle is refused by path."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from controllers.capabilities import ALL, CONTINUOUS, MULTI_OBJECTIVE, refuse_domains, refuse_objectives
@@ -14,9 +16,11 @@ TWO = (Objective(metric="x"), Objective(metric="y", mode="min"))
 
 def test_a_continuous_domain_is_refused_by_path_unless_there_are_bins() -> None:
     with pytest.raises(SpecError, match=r"^b/x/lr: controller 'c' takes finite domains; .*controller/bins"):
-        refuse_domains("c", ALL - {CONTINUOUS}, SPACE, None)
-    refuse_domains("c", ALL - {CONTINUOUS}, SPACE, 8)
-    refuse_domains("c", ALL, SPACE, None)
+        refuse_domains("c", ALL - {CONTINUOUS}, SPACE, SimpleNamespace(bins=None))
+    with pytest.raises(SpecError, match="allowed a finite domain$"):
+        refuse_domains("c", ALL - {CONTINUOUS}, SPACE, SimpleNamespace())
+    refuse_domains("c", ALL - {CONTINUOUS}, SPACE, SimpleNamespace(bins=8))
+    refuse_domains("c", ALL, SPACE, SimpleNamespace(bins=None))
 
 
 def test_objectives_are_counted() -> None:
