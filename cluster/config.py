@@ -24,6 +24,7 @@ from trainers.tasks.base import Task
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 DEFAULT_STORAGE = "runs"
+PROXY = "proxy/"
 DEFAULT_STORE = "sqlite:///mlflow.db"
 
 Positive = Annotated[int, Field(ge=1)]
@@ -130,14 +131,15 @@ class SearchConfig(Spec):
     def check(self) -> None:
         """Checks that every metric that decides something is one that the task reports."""
         known = self.task.metrics()
+        told = [metric for metric in known if not metric.startswith(PROXY)]  # a proxy is the result of no trial
         named = {
             "objectives": [goal.metric for goal in self.objectives],
             "constraints": [limit.metric for limit in self.constraints],
         }
         for section, metrics in named.items():
             for number, metric in enumerate(metrics):
-                if known and metric not in known:
-                    raise unknown_metric(metric, known).at(section, number, "metric")
+                if told and metric not in told:
+                    raise unknown_metric(metric, told).at(section, number, "metric")
         for section in ("controller", "control"):
             if isinstance(getattr(self, section), SupernetConfig) and "supernet" not in self.task.modes:
                 rule = "this controller trains a supernet first, which this task cannot"
@@ -152,7 +154,7 @@ class SearchConfig(Spec):
         if "proxy" not in self.task.pooled:
             allowed = "classification, or null"
             raise SpecError("a warm start needs a task with proxies", _kind(self.task), allowed, "warm_start")
-        known = [name for name in self.task.metrics() if name.startswith(("proxy/", "cost/"))]
+        known = [name for name in self.task.metrics() if name.startswith((PROXY, "cost/"))]
         if proxy not in known:
             raise unknown_metric(proxy, known).at("warm_start", "proxy")
 

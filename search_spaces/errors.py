@@ -11,8 +11,10 @@ _LONGEST = 80
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that is closest to `name`, or None when none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """Returns the known name that is closest to `name`, one that it begins first, or None when none is close."""
+    names = list(known)
+    begun = [each for each in names if len(name) > 2 and each.startswith(name)]
+    close = [min(begun, key=len)] if begun else difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return close[0] if close else None
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cluster.config import PROXY
 from search_spaces.errors import unknown
 from search_spaces.spec import Spec, kinds, plain
 
@@ -46,6 +47,8 @@ def _described(entry: Mapping[str, Any]) -> list[str]:
         count = entry["params"]
         figure = "depends on its place" if count is None else f"{count:,}"
         lines += [f"family: {entry['family']}; parameters for 64 channels: {figure}", "paper: " + entry["paper"]]
+    if entry.get("metrics"):
+        lines.append("metrics: " + ", ".join(entry["metrics"]))
     if "tasks" in entry:
         lines += [] if ranges else ["range: on or off"]
         lines += ["tasks: " + ", ".join(entry["tasks"]), "paper: " + entry["paper"]]
@@ -136,7 +139,12 @@ def _tricks() -> dict[str, Any]:
 def _tasks() -> dict[str, Any]:
     from trainers.tasks.base import Task
 
-    return _specs(Task)
+    entries = _specs(Task)
+    for kind, spec in kinds(Task).items():
+        required = any(field.is_required() for name, field in spec.model_fields.items() if name != "kind")
+        known = () if required else spec().metrics()  # type: ignore[attr-defined]
+        entries[kind]["metrics"] = [metric for metric in known if not metric.startswith(PROXY)]
+    return entries
 
 
 def _pruners() -> dict[str, Any]:

@@ -34,6 +34,8 @@ def inspect(arch: str, input_text: str | None, outputs: int | None, as_json: boo
 
     template = _template(arch)
     if template is not None and arch not in names():
+        if draw is not None:
+            raise SpecError("a space has no picture", arch, "a reference architecture, or a JSON file", "--draw")
         return _shown(arch, {"name": arch, **_space(template)}, as_json)
     try:
         found = resolve(arch)

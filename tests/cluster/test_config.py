@@ -17,6 +17,11 @@ REFUSED = {
     "no budget": ("budget.trials=null", "budget: a budget needs trials or seconds"),
     "no objective": ("objectives=[]", "objectives: "),
     "unknown metric": ("objectives.0.metric=val/acc", "objectives/0/metric: unknown metric"),
+    "metric begun": (
+        "objectives.0.metric=val/acc",
+        "objectives/0/metric: unknown metric, did you mean 'val/accuracy'?",
+    ),
+    "proxy as a goal": ("objectives.0.metric=proxy/nwot", "objectives/0/metric: unknown metric"),
     "constraint": ("constraints=[{metric: cost/parms, max: 1}]", "constraints/0/metric: unknown metric, did you mean"),
     "proxy": ("warm_start.proxy=proxy/nwt", "warm_start/proxy: unknown metric, did you mean 'proxy/nwot'?"),
     "no proxies": (

@@ -82,3 +82,13 @@ def test_blocks_are_listed_with_family_parameters_and_paper(capsys: pytest.Captu
     list_kinds("blocks", as_json=False)
     printed = " ".join(capsys.readouterr().out.split())
     assert "family: attention; parameters for 64 channels: 580 paper: Hu et al., 2017" in printed
+
+
+def test_tasks_are_listed_with_the_metrics_that_decide(capsys: pytest.CaptureFixture[str]) -> None:
+    list_kinds("tasks", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert {"val/accuracy", "cost/macs"} <= set(found["classification"]["metrics"])
+    assert not any(metric.startswith("proxy/") for metric in found["classification"]["metrics"])
+    assert "val/ap50" in found["detection"]["metrics"] and found["function"]["metrics"] == []
+    list_kinds("tasks", as_json=False)
+    assert "metrics: train/loss" in capsys.readouterr().out

@@ -100,6 +100,11 @@ def test_a_space_is_shown_to_people_too(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+def test_a_space_has_no_picture(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="^--draw: a space has no picture; got 'darts'"):
+        inspect("darts", None, None, as_json=False, draw=str(tmp_path / "a.svg"))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
