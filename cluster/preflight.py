@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from search_spaces.space import Space
 CONNECT_SECONDS = 1.0
 SAMPLES = 20
 """Candidates that are realized to see whether any can be."""
+STORES = ("http", "https", "file", "mysql", "postgresql", "mssql", "databricks", "databricks-uc", "uc")
+"""Schemes of MLflow's stores; `sqlite:///FILE` and folders are known by themselves, plug-ins by their entry points."""
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 
 
@@ -32,13 +35,19 @@ def check_store(uri: str) -> None:
         uri: As `tracking.uri` says.
 
     Raises:
-        SpecError: Nobody answers there within a second, or the folder of the file is missing or read-only.
+        SpecError: MLflow has no such store, nobody answers there within a second, or the folder of the file is missing
+            or read-only.
     """
     path = local_store(uri)
     if path is not None:
         _check_folder(uri, path.parent)
         return
     parts = urlsplit(uri)
+    kind = parts.scheme.split("+")[0]
+    if kind not in {*STORES, *(point.name for point in entry_points(group="mlflow.tracking_store"))}:
+        if uri.split(":")[0] != "databricks":
+            allowed = "http://HOST:PORT, sqlite:///FILE, a folder, or --tracking none"
+            raise SpecError("MLflow has no store of this kind", uri, allowed, "tracking/uri")
     port = parts.port or PORTS.get(parts.scheme.split("+")[0])
     if parts.hostname is None or port is None:
         return

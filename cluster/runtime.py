@@ -105,6 +105,14 @@ class Opened:
         """Wait for the imports too; they hold torch's generator, which a trial in this process needs for itself."""
         self._thread.join()
 
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        # What is refused ends the process, and a thread that is inside torch then would end it with a crash.
+        if error is not None:
+            self.finish()
+
     def refuse(self) -> Opened:
         """Raise what is known to be wrong by now, without waiting."""
         if self._error is not None:

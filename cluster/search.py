@@ -142,7 +142,7 @@ class Search:
             check_candidates(self.space)
             Storage.open(self.config.storage).ensure_writable()
         space, opened = self._checked(own_ray=executor == "tune" and address is None)
-        with self._told_with_file():
+        with self._told_with_file(), opened:
             # Presets are written out: the run goes on with what they were when it began.
             resolved = self.config.model_copy(update={"space": self.config.task.section(space.template)})
             self._run = run = Run.claim(resolved, self._exact)
@@ -172,7 +172,7 @@ class Search:
         with self._told_with_file():
             check_space_unchanged(run.storage, self.space)
         space, opened = self._checked(own_ray=executor == "tune" and address is None)
-        with self._told_with_file():
+        with self._told_with_file(), opened:
             run.storage.ensure_writable()
             self.control()
             run.save()

@@ -16,6 +16,19 @@ from search_spaces.spec import Hole, Spec, hole
 from tests.cluster.files import write_search
 
 
+@pytest.mark.parametrize("uri", ["localhost:5000", "127.0.0.1:5000", "foo://x", "sqlite:x.db", "htp://127.0.0.1:9"])
+def test_a_store_that_mlflow_does_not_have_is_refused(uri: str) -> None:
+    with pytest.raises(
+        SpecError, match="^tracking/uri: MLflow has no store of this kind; got .* allowed http://HOST:PORT"
+    ):
+        check_store(uri)
+
+
+@pytest.mark.parametrize("uri", ["databricks", "databricks://profile", "file:///tmp/store"])
+def test_other_stores_of_mlflow_are_left_to_it(uri: str) -> None:
+    check_store(uri)
+
+
 def test_a_server_that_answers_is_accepted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         check_store(f"http://127.0.0.1:{server.getsockname()[1]}")

@@ -11,10 +11,11 @@ import pytest
 from cluster.journal import Journal, headers
 from cluster.lock import LockedError
 from cluster.replay import ReplayError
-from cluster.runtime import End, drive
+from cluster.runtime import End, Opened, drive
 from cluster.storage import Storage
 from search_spaces.errors import SpecError
 from tests.cluster import searches, trained
+from tests.cluster.test_search import make
 from tests.trainers.examples import same
 from trainers.checkpoint import load
 from trainers.tasks.function import Function
@@ -210,3 +211,19 @@ def test_the_teacher_of_a_search_is_trained_once_and_a_resume_finds_it(tmp_path:
         for path in (tmp_path / "runs" / "small" / "checkpoints").glob("*/1-1.pt")
     ]
     assert len(weights) == 3 and all(same(found, load(str(file))["network"]) for found in weights)
+
+
+def test_a_refusal_waits_for_the_thread_of_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, counted = threading.Event(), threading.Event()
+
+    def count(self: Opened) -> None:
+        begun.set()
+        time.sleep(0.3)
+        counted.set()
+
+    monkeypatch.setattr(Opened, "_count", count)
+    search = make(tmp_path)
+    with pytest.raises(SpecError, match="refused"), Opened(search.config, search.space):
+        assert begun.wait(10) and not counted.is_set()
+        raise SpecError("refused")
+    assert counted.is_set()
