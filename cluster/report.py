@@ -194,13 +194,13 @@ def _page(
 
 
 def _summary(standing: Standing, tracking: str | None) -> str:
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(standing.counts.items())) or "none yet"
+    state = standing.state()
     goals = "; ".join(f"{goal.metric} ({goal.mode}, {goal.of})" for goal in standing.objectives)
     rows = [
-        ("trials", counts),
+        ("trials", state.trials or "none yet"),
         ("objectives", goals),
         ("active time", clock_text(standing.seconds)),
-        ("state", standing.reason or "not ended"),
+        ("state", str(state)),
         ("MLflow", tracking or "none"),
     ]
     return _table((), rows)

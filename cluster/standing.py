@@ -10,6 +10,7 @@ from typing import Any
 
 from cluster.history import RUNNING, History, TrialRow
 from cluster.journal import JournalReader, Record
+from cluster.lock import alive
 from cluster.storage import Storage
 from controllers.history import History as Judged
 from controllers.history import Record as Judgement
@@ -24,6 +25,33 @@ class FailureGroup:
     count: int
     reason: str
     trial_id: str
+
+
+@dataclass(frozen=True)
+class State:
+    """What a search does now: the driver that lives runs trials; one that is gone has left them.
+
+    Args:
+        counts: Trials by status, as `Standing.counts`; those left are not among them.
+        running: Trials that run.
+        left: Trials that were running when the driver ended; a resume goes on with them.
+        reason: Why the search ended; None: it has not.
+    """
+
+    counts: dict[str, int]
+    running: int
+    left: int
+    reason: str | None
+
+    def __str__(self) -> str:
+        if self.running:
+            return f"running {self.running}"
+        return (self.reason or "not ended") + (f"; {self.left} to go on" if self.left else "")
+
+    @property
+    def trials(self) -> str:
+        """The counts as text, empty without a trial."""
+        return ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items()))
 
 
 class Standing:
@@ -44,6 +72,7 @@ class Standing:
         self.seconds = 0.0
         self.reason: str | None = None
         self.finals: dict[str, dict[str, float]] = {}
+        self._storage = storage
         self._reader = JournalReader(storage)
         self._trials: dict[str, Trial] = {}
         self._judged = Judged(self.objectives)
@@ -67,6 +96,8 @@ class Standing:
         elif record.kind == "asked":
             self._trials |= {data["trial_id"]: Trial.from_data(data) for data in record.fields["trials"]}
             self.reason = None
+        elif record.kind == "started":
+            self.reason = None
         elif record.kind == "clock":
             self.seconds = float(record.fields["seconds"])
         elif record.kind == "final":
@@ -87,8 +118,16 @@ class Standing:
 
     @property
     def running(self) -> int:
-        """Trials that run now."""
+        """Trials that run now, or ran when the driver ended."""
         return sum(row.status == RUNNING for row in self.rows)
+
+    def state(self) -> State:
+        """Returns what the search does now, by its journal and by whether its driver lives."""
+        running = self.running
+        if alive(self._storage) is not None:
+            return State(self.counts, running, 0, None if running else self.reason)
+        counts = {status: count for status, count in self.counts.items() if status != RUNNING}
+        return State(counts, 0, running, self.reason or ("interrupted" if self.rows else None))
 
     @property
     def spent(self) -> int:

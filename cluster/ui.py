@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from cluster.preflight import listen_free
+from cluster.preflight import check_store, listen_free
 from cluster.searchfile import local_store
 from search_spaces.errors import SpecError
 
 HOST = "127.0.0.1"
 PORT = 5000
 START_SECONDS = 60.0
+END_SECONDS = 5.0
 # The plain page of an experiment shows traces of language models; this one shows runs.
 VIEW = "runs?workflowType=machine_learning"
 
@@ -59,28 +63,76 @@ def serve(uri: str, experiment: str | None, port: int | None = None) -> int:
         The exit code.
     """
     path = local_store(uri)
-    if path is None and uri.startswith("http"):
+    if path is None:
+        _check_reached(uri)
+    elif not path.exists():
+        raise SpecError("no tracking store here", uri, "--tracking URI, or NAME of a search")
+    if uri.startswith("http"):
         print(link(uri, experiment_id(uri, experiment)))
         return 0
-    if path is not None and not path.exists():
-        raise SpecError("no tracking store here", uri, "--tracking URI, or NAME of a search")
-    chosen = port if port is not None else listen_free(HOST, PORT)
+    chosen = listen_free(HOST, PORT) if port is None else _free(port)
     shown = link(f"http://{HOST}:{chosen}", experiment_id(uri, experiment))
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", HOST]
     command += ["--port", str(chosen), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    try:
+        with _server(command) as server:
+            _wait(server, chosen)
+            if server.poll() is not None:
+                rule = f"the MLflow server ended before it answered (exit code {server.returncode})"
+                raise SpecError(rule, uri, "a store that it can open; what it said stands above", "--tracking")
+            print(f"{shown}\nCtrl-C ends it.", flush=True)
+            return server.wait()
+    except KeyboardInterrupt:
+        return 0
+
+
+def _check_reached(uri: str) -> None:
+    try:
+        check_store(uri)
+    except SpecError as error:
+        raise SpecError(error.rule, error.got, "a server that runs, or another --tracking URI", error.path) from None
+
+
+def _free(port: int) -> int:
+    if not 1 <= port <= 65535:
+        raise SpecError("this is no port", port, "1 to 65535", "--port")
+    try:
+        return listen_free(HOST, port, 1)
+    except SpecError:
+        way = f"another port, or no --port: the first free one from {PORT} on"
+        raise SpecError("this port is not free", port, way, "--port") from None
+
+
+@contextmanager
+def _server(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The server in a process group of its own, which ends as a whole, by SIGTERM and a closed terminal too."""
     # What MLflow says of itself goes nowhere; what goes wrong is still seen.
     silent = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING", "PYTHONWARNINGS": "ignore"}
     quiet = {**os.environ, **silent}
-    server = subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        _wait(server, chosen)
-        print(f"{shown}\nCtrl-C ends it.", flush=True)
-        return server.wait()
-    except KeyboardInterrupt:
-        return 0
+        server = subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield server
+        finally:
+            _end(server)
     finally:
-        server.terminate()
-        server.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            deadline = time.monotonic() + END_SECONDS
+            while time.monotonic() < deadline:
+                server.poll()  # a leader that is not waited for stays in its group
+                os.killpg(server.pid, 0)
+                time.sleep(0.05)
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
 
 
 def _wait(server: subprocess.Popen[bytes], port: int) -> None:

@@ -20,6 +20,7 @@ CLASS_NAMES: set[str] = set()
 """Names of all specs, which pydantic puts into locations for the members of a union."""
 _RANGE = "out of range"
 _COMPARED = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
+_COUNTED = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
 
 
 def custom_error(error: SpecError) -> PydanticCustomError:
@@ -34,14 +35,18 @@ def unknown_kind(base: type, kind: Any, known: Iterable[str]) -> PydanticCustomE
     """Returns the error for a kind that no subclass of `base` has."""
     names = list(known)
     close = nearest(str(kind), names)
-    rule = f"unknown kind of {base.__name__.lower()}" + (f", did you mean {close!r}?" if close else "")
+    rule = f"unknown kind of {_plain_name(base)}" + (f", did you mean {close!r}?" if close else "")
     return PydanticCustomError("spec", "{rule}", {"rule": rule, "got": kind, "allowed": ", ".join(names)})
 
 
 def missing_kind(base: type, known: Iterable[str]) -> PydanticCustomError:
     """Returns the error for a mapping that does not say which kind it is."""
-    rule = f"the {base.__name__.lower()} needs its kind"
+    rule = f"the {_plain_name(base)} needs its kind"
     return PydanticCustomError("spec", "{rule}", {"rule": rule, "allowed": "kind: " + ", ".join(known)})
+
+
+def _plain_name(base: type) -> str:
+    return base.__name__.lower().removesuffix("config")
 
 
 def explain(error: ValidationError) -> SpecError:
@@ -107,6 +112,11 @@ def _reworded(details: ErrorDetails, owner: type[BaseModel] | None) -> SpecError
     kind, value = details["type"], details["input"]
     if kind == "missing":
         return SpecError("this key is required")
+    if kind in ("model_type", "model_attributes_type", "dict_type", "mapping_type"):
+        return SpecError("must be a mapping", value)
+    if kind in _COUNTED:
+        number = details["ctx"][_COUNTED[kind][0]]
+        return SpecError(f"needs {_COUNTED[kind][1]} {number} item{'' if number == 1 else 's'}", value)
     if kind in _COMPARED:
         return SpecError(_RANGE, value, _range(details, owner))
     message = re.sub(r"^(Value error|Assertion failed), ", "", details["msg"])

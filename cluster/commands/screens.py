@@ -18,9 +18,8 @@ def summary(standing: Standing, name: str) -> str:
         standing: The search.
         name: Its name.
     """
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(standing.counts.items())) or "no trial yet"
-    state = f"running {standing.running}" if standing.running else (standing.reason or "not ended")
-    return f"{name}: {counts}; {state}; {clock_text(standing.seconds)} active"
+    state = standing.state()
+    return f"{name}: {state.trials or 'no trial yet'}; {state}; {clock_text(standing.seconds)} active"
 
 
 def winner(standing: Standing, row: TrialRow) -> str:
@@ -87,13 +86,15 @@ def as_data(standing: Standing, name: str, where: str, tracking: str | None) -> 
         where: Folder or URI of its run.
         tracking: Its MLflow store, if it has one.
     """
+    state = standing.state()
     return {
         "name": name,
         "run": where,
         "tracking": tracking,
-        "reason": standing.reason,
-        "running": standing.running,
-        "counts": standing.counts,
+        "reason": state.reason,
+        "running": state.running,
+        "to_go_on": state.left,
+        "counts": state.counts,
         "seconds": standing.seconds,
         "best": None if standing.best is None else _row(standing, standing.best),
         "pareto_front": [_row(standing, row) for row in standing.front],

@@ -12,7 +12,7 @@ from tests.cluster.files import SEARCH, write_search
 REFUSED = {
     "unknown key": ("sed=1", "unknown key 'sed', did you mean 'seed'?"),
     "unknown key below": ("budget.trial=1", "budget: unknown key 'trial', did you mean 'trials'?"),
-    "unknown kind": ("controller.kind=randm", "controller: unknown kind of controllerconfig, did you mean 'random'?"),
+    "unknown kind": ("controller.kind=randm", "controller: unknown kind of controller, did you mean 'random'?"),
     "out of range": ("budget.epochs=-1", "budget/epochs: out of range; got -1; allowed above 0"),
     "no budget": ("budget.trials=null", "budget: a budget needs trials or seconds"),
     "no objective": ("objectives=[]", "objectives: "),

@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,32 @@ def test_clock_text(seconds: float | None, text: str) -> None:
 )
 def test_number_text(value: object, text: str) -> None:
     assert number_text(value) == text
+
+
+def test_a_search_that_was_stopped_runs_nothing_and_runs_again_once_it_is_resumed(
+    tmp_path: Path, journal: Journal
+) -> None:
+    samples.run_trial(journal, 0)
+    samples.ask(journal, samples.trial(1))
+    samples.start(journal, 1)
+    found = standing(tmp_path)
+    assert (str(found.state()), found.state().trials) == ("running 1", "1 COMPLETED, 1 RUNNING")
+    journal.append("end", reason="interrupted")
+    journal.close()
+    found.update()
+    assert (str(found.state()), found.state().trials) == ("interrupted; 1 to go on", "1 COMPLETED")
+    with closing(Journal.open(samples.storage(tmp_path), samples.HEADER)) as resumed:
+        found.update()
+        assert (str(found.state()), found.state().reason) == ("running 1", None)
+        samples.start(resumed, 1, attempt=2)
+        resumed.sync()
+        found.update()
+        assert found.reason is None
+
+
+def test_a_search_that_was_killed_is_interrupted(tmp_path: Path, journal: Journal) -> None:
+    assert str(standing(tmp_path).state()) == "not ended"
+    samples.ask(journal, samples.trial(0))
+    samples.start(journal, 0)
+    journal.close()
+    assert str(standing(tmp_path).state()) == "interrupted; 1 to go on"

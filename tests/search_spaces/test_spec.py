@@ -78,7 +78,7 @@ def test_joint_rule_is_checked_on_concrete_specs_only():
          "engine: two options have the same label: give them names; got 'diesel'; allowed {name: option, ...}"),
         ({"wagons": {"first": [{"seats": {"categorical": [1, "x"]}}]}},
          "wagons/0/seats/x: must be a valid integer, unable to parse string as an integer; got 'x'"),
-        ({"engine": 5}, "engine: must be a valid dictionary or instance of Engine; got 5"),
+        ({"engine": 5}, "engine: must be a mapping; got 5"),
         ({"engine": {"kind": "diesel", "rate": {"float": [0.1, 1.0], "lgo": True}}},
          "engine/rate: unknown key beside 'float', did you mean 'log'?; got 'lgo'; allowed log"),
         ({"engine": {"kind": "diesel", "rate": {"log": True, "flaot": [0.1, 1.0]}}},

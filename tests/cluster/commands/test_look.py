@@ -1,13 +1,15 @@
 import base64
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from cluster.commands import look
+from cluster.journal import Journal
 from cluster.search import Search
 from search_spaces.errors import SpecError
-from tests.cluster import trained
+from tests.cluster import samples, trained
 from tests.cluster.test_search import make, run
 
 
@@ -27,6 +29,19 @@ def test_show_prints_the_best_and_where_it_stands(
     assert f"best: {search.best.trial_id}" in text
     look.show("parabola", True, str(tmp_path / "runs"))
     assert json.loads(capsys.readouterr().out)["best"]["trial_id"] == search.best.trial_id
+
+
+def test_show_and_the_report_say_that_a_search_was_killed(
+    search: Search, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Journal.open(search.run_folder.storage, {})) as journal:
+        samples.ask(journal, samples.trial(6))
+        samples.start(journal, 6)
+    capsys.readouterr()
+    look.show("parabola", False, str(tmp_path / "runs"))
+    assert capsys.readouterr().out.startswith("parabola: 6 COMPLETED; interrupted; 1 to go on;")
+    look.report("parabola", str(tmp_path / "mine"), str(tmp_path / "runs"))
+    assert "interrupted; 1 to go on" in (tmp_path / "mine" / "report.html").read_text()
 
 
 def test_show_names_the_retrains_of_a_search_and_what_they_retrain(

@@ -55,3 +55,27 @@ def test_json_holds_the_same(standing: Standing) -> None:
     assert data["best"]["values"] == {"val/accuracy": 0.8}
     assert data["best"]["test"] == {"test/accuracy": 0.4321}
     assert data["failures"][0]["count"] == 2
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["stopped", "killed"])
+def test_what_a_driver_that_is_gone_left_does_not_run(tmp_path: Path, end: bool) -> None:
+    storage = samples.storage(tmp_path)
+    journal = Journal.open(storage, samples.HEADER)
+    samples.run_trial(journal, 0)
+    samples.ask(journal, samples.trial(1))
+    samples.start(journal, 1)
+    journal.append("clock", seconds=61.0)
+    journal.sync()
+    found = Standing(storage, (Objective(metric="val/accuracy"),))
+    found.update()
+    assert screens.summary(found, "name") == "name: 1 COMPLETED, 1 RUNNING; running 1; 1:01 active"
+    data = screens.as_data(found, "name", "/runs/name", None)
+    assert (data["running"], data["to_go_on"], data["reason"]) == (1, 0, None)
+    if end:
+        journal.append("end", reason="interrupted")
+    journal.close()
+    found.update()
+    assert screens.summary(found, "name") == "name: 1 COMPLETED; interrupted; 1 to go on; 1:01 active"
+    data = screens.as_data(found, "name", "/runs/name", None)
+    assert (data["running"], data["to_go_on"], data["reason"]) == (0, 1, "interrupted")
+    assert data["counts"] == {"COMPLETED": 1}
