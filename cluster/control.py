@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cluster.config import SearchConfig
+from cluster.runs import SEARCH, Run
+from cluster.storage import Storage
 from search_spaces.errors import SpecError
 
 SUFFIX = "-control"
@@ -43,3 +45,14 @@ def control_config(config: SearchConfig) -> SearchConfig | None:
         return None
     name = f"{config.name}{SUFFIX}"
     return config.model_copy(update={"name": name, "controller": config.control, "control": None})
+
+
+def control_run(run: Run) -> Run | None:
+    """Returns the run of a search's control, or None where it has none or has not begun.
+
+    Args:
+        run: The search.
+    """
+    config = control_config(run.config)
+    begun = config is not None and Storage.open(config.storage).exists(f"{config.name}/{SEARCH}")
+    return Run.find(config.name, config.storage) if config is not None and begun else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cluster.config import SearchConfig, in_file, load, placed
-from cluster.control import control_config, refuse_other
+from cluster.control import control_config, control_run, refuse_other
 from cluster.history import TrialRow
 from cluster.journal import headers
 from cluster.lock import alive, refuse_second
@@ -198,7 +198,7 @@ class Search:
         config = control_config(self.run_folder.config)
         if config is None:
             return None
-        if Storage.open(config.storage).exists(f"{config.name}/{SEARCH}"):
+        if control_run(self.run_folder) is not None:
             found = Search.open(config.name, config.storage)
             refuse_other(found.config, config)
             found.config = found.run_folder.config = found.config.model_copy(
@@ -226,15 +226,15 @@ class Search:
             self._run.config = self.config
 
     def stop(self) -> bool:
-        """Asks the driver of this search to save its state and end; returns whether one runs.
+        """Asks the driver of this search, or of its control, to save its state and end; returns whether one runs.
 
         The driver may be another process, on another machine.
         """
-        storage = self.run_folder.storage
-        if alive(storage) is None:
-            return False
-        storage.write_atomic(STOP_FILE, b"")
-        return True
+        for run in (self.run_folder, control_run(self.run_folder)):
+            if run is not None and alive(run.storage) is not None:
+                run.storage.write_atomic(STOP_FILE, b"")
+                return True
+        return False
 
     @property
     def run_folder(self) -> Run:

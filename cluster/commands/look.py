@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.commands import screens
+from cluster.control import control_run
 from cluster.report import Winner, write
 from cluster.retrain import retrains
 from cluster.runs import Run
@@ -32,12 +33,13 @@ def show(name: str, as_json: bool, storage: str, tracking: str | None = None) ->
         tracking: MLflow store that is shown; None: what the search says.
     """
     run = Run.find(name, storage, tracking_sets(tracking))
-    standing, again = run.standing(), retrains(run)
+    standing, again, control = run.standing(), retrains(run), control_run(run)
     chooser = run.config.controller
     source = chooser if isinstance(chooser, RetrainConfig) else None
     if as_json:
         data = screens.as_data(standing, name, run.storage.uri(), _store(run))
         data |= {"retrain_of": source and {"run": source.run, "trial_id": source.trial}, "retrains": again}
+        data |= {"control": None if control is None else control.name}
         print(json.dumps(data))
         return 0
     parts = [screens.summary(standing, name)]
@@ -45,6 +47,8 @@ def show(name: str, as_json: bool, storage: str, tracking: str | None = None) ->
     if standing.best is not None:
         parts.append(screens.winner(standing, standing.best))
     parts += [f"retrained: {', '.join(again)}"] if again else []
+    if control is not None:
+        parts.append(screens.beside([(each.name, each.config, each.standing()) for each in (run, control)]))
     parts += [screens.failures(standing), f"MLflow: {_store(run) or 'none'}"]
     print("\n".join(part for part in parts if part))
     return 0

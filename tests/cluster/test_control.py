@@ -6,8 +6,11 @@ from statistics import median
 import pytest
 
 from cluster.commands import screens
+from cluster.commands.look import show
 from cluster.commands.run import _with_control
+from cluster.lock import Lock
 from cluster.search import Search
+from cluster.upkeep import STOP_FILE
 from controllers.evolution import EvolutionConfig
 from controllers.random_search import RandomConfig
 from search_spaces.errors import SpecError
@@ -47,6 +50,21 @@ def test_a_control_goes_on_with_its_search(tmp_path: Path) -> None:
     assert control is not None
     control.go_on(executor="local", progress=False)
     assert len(first) == 6 and choices(control)[:6] == first and len(choices(control)) == 9
+
+
+def test_show_and_stop_know_of_a_control(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = run(make(tmp_path, controller=EVOLUTION, control={"kind": "random"}))
+    control = search.control()
+    assert control is not None and not search.stop()
+    show("parabola", False, str(tmp_path / "runs"))
+    assert "parabola-control" not in capsys.readouterr().out
+    control.go_on(executor="local", progress=False)
+    show("parabola", False, str(tmp_path / "runs"))
+    assert "parabola-control  random" in capsys.readouterr().out
+    lock = Lock(control.run_folder.storage)
+    assert search.stop() and (tmp_path / "runs" / "parabola-control" / STOP_FILE).exists()
+    lock.release()
+    assert not (tmp_path / "runs" / "parabola" / STOP_FILE).exists()
 
 
 def test_both_are_shown_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
