@@ -216,7 +216,7 @@ def main() -> int:
     parser.add_argument("--table", type=Path, default=TABLE)
     options = parser.parse_args()
     if not options.table.exists():
-        print(f"skipped: no {TABLE.name} in ../shared/data")
+        print(f"skipped: no {options.table}; name a table with --table FILE")
         return 0
     figures: dict[str, Any] = {}
     wrong: list[str] = []
