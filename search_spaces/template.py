@@ -17,6 +17,13 @@ from search_spaces.errors import SpecError, join, unknown
 from search_spaces.spec import CLASS, Spec, hole, kinds, plain
 
 Preset = Callable[..., Any]
+_SIMPLE: dict[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "an integer"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a text"),
+}
+"""What a parameter of a simple annotation takes, and its name in messages."""
 P = TypeVar("P", bound=Preset)
 _PRESETS: dict[str, Preset] = {}
 _CLASS_NAME = re.compile(r"[\w.]+:[\w.<>]+")
@@ -103,6 +110,8 @@ def _expanded(data: Mapping[str, Any], path: str) -> Any:
         raise unknown("preset", name, known, path)
     parameters = inspect.signature(known[name]).parameters
     arguments = {key: expand(value, join(path, key)) for key, value in data.items() if key in parameters}
+    for key, value in arguments.items():
+        _check_simple(parameters[key], value, join(path, key))
     try:
         made = plain(known[name](**arguments))
     except SpecError as error:
@@ -118,6 +127,16 @@ def _expanded(data: Mapping[str, Any], path: str) -> Any:
         if key not in made:
             raise unknown(f"key beside preset {name!r}", key, {*made, *parameters}, path)
     return made | others
+
+
+def _check_simple(parameter: inspect.Parameter, value: Any, path: str) -> None:
+    # The annotation is a class, or its name where the module postpones annotations.
+    simple = _SIMPLE.get(getattr(parameter.annotation, "__name__", parameter.annotation))
+    if simple is None or isinstance(value, Mapping) or value is parameter.default:  # a mapping may be a domain
+        return
+    types, name = simple
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise SpecError(f"must be {name}", value, path=path)
 
 
 def _parsed(data: Any, path: str) -> Any:

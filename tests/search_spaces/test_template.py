@@ -30,6 +30,7 @@ def test_preset_takes_arguments_and_overrides():
     assert made == train(2).model_copy(update={"bell": True})
     assert template({"train": {"preset": "test-train"}})["train"]["bell"] is None
     assert presets()["test-train"] is make_train
+    assert template({"preset": "darts-recipe", "aux": 0}) == template({"preset": "darts-recipe", "aux": 0.0})
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,13 @@ def test_preset_takes_arguments_and_overrides():
     [
         ({"a": {"preset": "test-trian"}}, "a: unknown preset, did you mean 'test-train'"),
         ({"a": {"preset": "test-train", "bel": 1}}, "a: unknown key beside preset 'test-train', did you mean 'bell'"),
-        ({"a": {"preset": "test-train", "wagons": "x"}}, "a: preset 'test-train' refuses its arguments"),
+        ({"a": {"preset": "test-train", "wagons": "x"}}, "^a/wagons: must be an integer; got 'x'$"),
+        ({"a": {"preset": "test-train", "wagons": True}}, "^a/wagons: must be an integer; got True$"),
+        ({"a": {"preset": "chain", "layers": "abc"}}, "^a/layers: must be an integer; got 'abc'$"),
+        ({"a": {"preset": "chain", "skips": "no"}}, "^a/skips: must be true or false; got 'no'$"),
+        ({"a": {"preset": "darts-recipe", "aux": "x"}}, "^a/aux: must be a number; got 'x'$"),
+        ({"a": {"preset": "darts", "stem": 3}}, "^a/stem: must be a text; got 3$"),
+        ({"a": {"preset": "chain", "kernels": 3}}, "a: preset 'chain' refuses its arguments"),
         ({"a": [{"float": [1, 0]}]}, "a/0: float needs finite"),
         ({"a": {"categorical": {"x": {"float": [1, 0]}}}}, "a/x: float needs finite"),
     ],
