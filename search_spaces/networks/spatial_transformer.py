@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,7 +36,11 @@ class SpatialTransformerModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the transformed map (N, C, H, W)."""
-        change = self.affine(self.locate(x).flatten(1)).float()
+        # On a processor the weight gradient of a convolution of stride 2 is not always finite in bfloat16.
+        whole = x.device.type == "cpu"
+        with torch.autocast("cpu", enabled=False) if whole else nullcontext():
+            seen = self.locate(x.to(self.affine.weight.dtype) if whole else x)
+            change = self.affine(seen.flatten(1)).float()
         identity = torch.eye(2, 3, device=change.device)
         return sampled(x, identity + self.rate * change.view(-1, 2, 3))
 

@@ -89,8 +89,7 @@ class Table(Task):
         """Refuses a space whose candidates the table cannot tell.
 
         Raises:
-            SpecError: A decision has no column or a column no decision, its values have no end, or the architecture has
-                no text.
+            SpecError: A decision has no column or a column no decision, or the architecture has no text.
         """
         if self.architecture is not None:
             _written(template)
@@ -102,10 +101,6 @@ class Table(Task):
         for path in data.paths:
             if path not in paths:
                 raise SpecError("the table tells candidates apart by a decision that the space lacks", path=path)
-        for point in Space(template).points():
-            if not point.domain.finite:
-                allowed = "a categorical or integer domain, of values that the table has"
-                raise SpecError("a table has results of so many values", point.domain.describe(), allowed, point.path)
 
     def run(self, spec: Any, trial: TrialContext, data: Tabular) -> Iterator[Report]:
         """Reports what the table says, as many reports as it has or the trial runs to.
