@@ -11,6 +11,7 @@ from controllers.history import Record
 from controllers.state import State, generator_state, make_generator, set_generator_state
 from controllers.table import Proposal
 from search_spaces.candidate import Candidate
+from search_spaces.errors import SpecError
 from search_spaces.space import Space
 from search_spaces.spec import Spec
 
@@ -33,6 +34,11 @@ class WarmStart(Spec):
     proxy: str = "proxy/nwot"
     candidates: Positive = 100
     best: Positive = 10
+
+    def check(self) -> None:
+        """Refuses more of the best than are ranked."""
+        if self.best > self.candidates:
+            raise SpecError("the best are some of the candidates", self.best, f"<= {self.candidates}", "best")
 
 
 class Warmup:

@@ -9,6 +9,7 @@ from controllers.state import difference
 from controllers.trial import Outcome, Status, Trial
 from controllers.warm_start import WarmStart
 from search_spaces.domains import Categorical, Integer
+from search_spaces.errors import SpecError
 from search_spaces.space import Space
 
 SPACE = Space({"a": Integer(0, 999), "b": Categorical(("x", "y"))})
@@ -105,3 +106,8 @@ def test_a_saved_state_goes_on_alike(cut: int) -> None:
             assert other.ask(1) == [trial]
             _told(other, trial, known=number != 1)
     assert other is not None and difference(whole.state_dict(), other.state_dict()) is None
+
+
+def test_no_more_can_be_best_than_are_ranked() -> None:
+    with pytest.raises(SpecError, match="^best: the best are some of the candidates; got 8; allowed <= 4"):
+        WarmStart.from_data({"candidates": 4, "best": 8})
