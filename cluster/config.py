@@ -252,9 +252,7 @@ def placed(config: SearchConfig, here: Path) -> SearchConfig:
 def in_file(error: SpecError, file: str | os.PathLike[str]) -> SpecError:
     """Returns the error with the file before its path: `FILE: PATH: rule; ...`."""
     where = f"{os.fspath(file)}: {error.path}" if error.path else os.fspath(file)
-    if error.has_got:
-        return SpecError(error.rule, error.got, error.allowed, where)
-    return SpecError(error.rule, allowed=error.allowed, path=where)
+    return SpecError(error.rule, error.got, error.allowed, where)
 
 
 def to_text(config: SearchConfig, run: Path | None) -> str:

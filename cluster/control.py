@@ -10,6 +10,8 @@ from cluster.storage import Storage
 from search_spaces.errors import SpecError
 
 SUFFIX = "-control"
+MAY_DIFFER = ("task", "budget", "resources", "keep", "tracking", "storage")
+"""Keys of a search file that do not say whether two runs are one experiment, or not as a whole."""
 
 
 def refuse_other(found: SearchConfig, wanted: SearchConfig) -> None:
@@ -17,14 +19,16 @@ def refuse_other(found: SearchConfig, wanted: SearchConfig) -> None:
 
     Args:
         found: The run.
-        wanted: The control; budget, tracking and places may differ.
+        wanted: The control. What a search may spend, and where it runs and is kept, may differ.
 
     Raises:
         SpecError: It is another one.
     """
-    compared = [name for name in SearchConfig.model_fields if name not in ("budget", "tracking", "storage", "task")]
+    compared = [name for name in SearchConfig.model_fields if name not in MAY_DIFFER]
     differs = [name for name in compared if getattr(found, name) != getattr(wanted, name)]
-    differs += [] if _task(found) == _task(wanted) or None in (_task(found), _task(wanted)) else ["task"]
+    differs += [] if found.budget.epochs == wanted.budget.epochs else ["budget/epochs"]
+    tasks = _task(found), _task(wanted)
+    differs += ["task"] if None not in tasks and tasks[0] != tasks[1] else []
     if differs:
         rule = f"the name of the control is taken by another search, whose {', '.join(differs)} differ"
         raise SpecError(rule, found.name, "another --name, or that run moved away", "control")

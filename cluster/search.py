@@ -306,11 +306,10 @@ class Search:
         try:
             check_controller(config, self.space)
         except SpecError as error:
-            moved = error.path.removeprefix("controller").lstrip("/") if error.path.startswith("controller") else None
-            allowed = (error.allowed or "").replace("controller/", "control/") or None
-            got = {"got": error.got} if error.has_got else {}
-            path = error.path if moved is None and error.path else join("control", moved or "")
-            raise SpecError(error.rule, allowed=allowed, path=path, **got) from None
+            first, _, rest = error.path.partition("/")
+            path = join("control", rest) if first == "controller" else error.path
+            allowed = error.allowed and error.allowed.replace("controller/", "control/")
+            raise SpecError(error.rule, error.got, allowed, path) from None
 
     @contextmanager
     def _told_with_file(self) -> Iterator[None]:

@@ -66,7 +66,7 @@ class Prepared:
     """The distances between two sets of candidates."""
 
     def __init__(self, kernel: Kernel, a: Rows, b: Rows) -> None:
-        self._options, self._numbers, self._bags, self._shares = kernel.parts
+        _, self._numbers, self._bags, self._shares = kernel.parts
         self._shape = (len(a), len(b))
         self._rows = a, b
         self._hamming = a.hamming(b) if "options" in kernel.names else None

@@ -84,11 +84,16 @@ def test_both_are_shown_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "controller" not in capsys.readouterr().out
 
 
-def test_a_run_of_its_name_that_is_another_search_is_refused_before_the_first_trial(tmp_path: Path) -> None:
-    run(make(tmp_path, name="parabola-control", seed=9))
+@pytest.mark.parametrize(
+    ("change", "named"), [({"seed": 9}, "seed"), ({"budget": {"trials": 6, "epochs": 3}}, "budget/epochs")], ids=str
+)
+def test_a_run_of_its_name_that_is_another_search_is_refused_before_the_first_trial(
+    change: dict[str, object], named: str, tmp_path: Path
+) -> None:
+    run(make(tmp_path, name="parabola-control", **change))
     kept = Search.open("parabola-control", tmp_path / "runs").run_folder.text()
     with pytest.raises(
-        SpecError, match="control: the name of the control is taken by another search, whose seed differ"
+        SpecError, match=f"control: the name of the control is taken by another search, whose {named} differ"
     ):
         run(make(tmp_path, controller=EVOLUTION, control={"kind": "random"}))
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["parabola-control"]

@@ -20,6 +20,10 @@ def _record(number: int, *values: float, group: str | None = None, feasible: boo
     return Record(trial, Outcome(Status.COMPLETED, {}, 1), values or None, feasible)
 
 
+def _group(trial: Trial) -> str:
+    return trial.group or trial.trial_id
+
+
 def _history(*records: Record, objectives: tuple[Objective, ...] = (UP,)) -> History:
     history = History(objectives)
     for record in records:
@@ -78,14 +82,19 @@ def test_the_front_is_the_same_however_it_is_looked_at() -> None:
         record = _record(int(number), *values, group=f"t{number - number % 4:06d}" if repeat else None)
         history.add(record)
         watched.add(record)
-        groups = {r.trial.group or r.trial.trial_id: r for r in watched.records.values()}
-        points = {name: watched.scores(name) for name in groups}
+        points = {_group(r.trial): watched.scores(_group(r.trial)) for r in watched.records.values()}
         kept = [
             name
             for name, mine in points.items()
             if not any(all(a >= b for a, b in zip(p, mine, strict=True)) and p != mine for p in points.values())
         ]
         front = [watched.records[name].trial for name in watched.pareto_front]
-        found = [watched.scores(trial.group or trial.trial_id) for trial in front]
+        found = [watched.scores(_group(trial)) for trial in front]
         assert sorted(found) == sorted({points[name] for name in kept})
+        # Of equals the earliest asked.
+        rest = [
+            trial for name in kept for trial in [r.trial for r in watched.records.values()] if _group(trial) == name
+        ]
+        for trial, scores in zip(front, found, strict=True):
+            assert trial.number == min(other.number for other in rest if points[_group(other)] == scores)
     assert watched.pareto_front == history.pareto_front
